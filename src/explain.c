@@ -1,0 +1,110 @@
+/*
+ * explain.c - finds the cause of a fault, in normal context, when the program asks for it.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Promise fault-cause: never a guess. A page that can be read now was not readable for a reason that is gone: CHANGED
+ * where the file has changed since the library last looked, else UNKNOWN.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* Read the page where the fault was: the system then says what it could not say in the signal. */
+static mapfile_status probe_page(const mapfile_fault *fault) {
+  size_t page = os_page_size();
+  unsigned char *buffer = malloc(page);
+  if (buffer == NULL)
+    return MAPFILE_NO_MEMORY;
+  size_t done;
+  mapfile_status status = os_read_at(fault->file->handle, mf_page_down(fault->offset), buffer, page, &done);
+  free(buffer);
+  if (status == MAPFILE_OK && done == 0)
+    return MAPFILE_TRUNCATED;
+  return status;
+}
+
+static mapfile_status look_for_change(mapfile *file, mapfile_fault *fault) {
+  os_file_info now;
+  mapfile_status status = os_file_look(file->handle, &now);
+  if (status != MAPFILE_OK) {
+    fault->native_error = mapfile_native_error();
+    return MAPFILE_UNKNOWN;
+  }
+  if (mf_page_down(fault->offset) >= now.size)
+    return MAPFILE_TRUNCATED;
+  os_lock();
+  status = mf_file_difference(&file->known, &now);
+  os_unlock();
+  return status == MAPFILE_OK ? MAPFILE_UNKNOWN : MAPFILE_CHANGED;
+}
+
+static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
+  mapfile_status status = mf_inject_status(file, fault->offset);
+  if (status != MAPFILE_OK)
+    return status;
+  /* The system's own word: poisoned, protected, released. */
+  if (fault->status != MAPFILE_UNKNOWN || file->stream != NULL)
+    return fault->status;
+  mapfile_status changed = look_for_change(file, fault);
+  if (changed == MAPFILE_TRUNCATED || fault->native_error != 0)
+    return changed;
+  status = probe_page(fault);
+  if (status == MAPFILE_IO || status == MAPFILE_POISONED || status == MAPFILE_NO_SPACE || status == MAPFILE_TRUNCATED ||
+      status == MAPFILE_DENIED) {
+    fault->native_error = status == MAPFILE_TRUNCATED ? 0 : mapfile_native_error();
+    return status;
+  }
+  /* The page can be read, but a store into it needed space that is not there: a hole of a full file system. */
+  if (fault->access == MAPFILE_FAULT_WRITE && os_file_system_full(file->handle)) {
+    fault->native_error = mapfile_native_error();
+    return MAPFILE_NO_SPACE;
+  }
+  return changed;
+}
+
+mapfile_status MAPFILE_CALL mapfile_fault_explain(mapfile_fault *fault) {
+  if (fault == NULL || fault->size < sizeof *fault)
+    return MAPFILE_INVALID;
+  /* A record that names no page (a scope that was not entered, VERIFY's word) says all there is. */
+  if (fault->status == MAPFILE_OK || fault->file == NULL || fault->address == NULL)
+    return fault->status;
+  fault->native_error = 0;
+  fault->status = find_cause(fault->file, fault);
+  return fault->status;
+}
+
+/*
+ * EFAULT and short counts of system calls
+ */
+
+typedef struct touching {
+  const volatile unsigned char *at;
+  size_t length;
+} touching;
+
+static mapfile_status touch_pages(void *argument) {
+  const touching *range = argument;
+  size_t page = os_page_size();
+  const volatile unsigned char *end = range->at + range->length;
+  for (const volatile unsigned char *at = range->at; at < end;) {
+    (void)*at;
+    size_t to_next = page - ((uintptr_t)at & (page - 1));
+    if (to_next >= (size_t)(end - at))
+      break;
+    at += to_next;
+  }
+  return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_fault_from_call(mapfile *file, const mapfile_view *view, const void *address,
+                                                    size_t length, int64_t done, mapfile_fault *fault) {
+  if (view == NULL || !mf_view_is_pinned(view) || fault == NULL || (done > 0 && (uint64_t)done > length))
+    return MAPFILE_INVALID;
+  uintptr_t low = (uintptr_t)view->data, at = (uintptr_t)address;
+  if (at < low || at - low > view->length || length > view->length - (at - low))
+    return MAPFILE_INVALID;
+  size_t skipped = done > 0 ? (size_t)done : 0;
+  touching range = {(const volatile unsigned char *)address + skipped, length - skipped};
+  return mapfile_try(file, view, touch_pages, &range, fault);
+}

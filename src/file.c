@@ -1,0 +1,226 @@
+/*
+ * file.c - opening and closing, and what is known of a file.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+enum {
+  MAGIC_OPEN = 0x4d46494c,
+  MAGIC_CLOSED = 0x636c6f73,
+  KNOWN_FLAGS = MAPFILE_WRITE | MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE | MAPFILE_IMMUTABLE |
+                MAPFILE_STREAM | MAPFILE_ADOPT,
+  PATH_ONLY_FLAGS = MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE
+};
+
+#define DEFAULT_STREAM_LIMIT (UINT64_C(64) << 20)
+
+/* Members that every version has: a struct that does not even hold these is a mistake. */
+#define LEAST_OPTIONS_SIZE offsetof(mapfile_options, map_bytes)
+
+bool mf_file_is_open(const mapfile *file) {
+  return file != NULL && file->magic == MAGIC_OPEN;
+}
+
+/* Take over options of any version: what an older header does not have is the default, what a newer one has must be
+   zero. */
+static mapfile_status take_options(const mapfile_options *given, mapfile_options *options) {
+  mapfile_options defaults = MAPFILE_OPTIONS_INIT;
+  *options = defaults;
+  if (given == NULL)
+    return MAPFILE_OK;
+  if (given->size < LEAST_OPTIONS_SIZE)
+    return MAPFILE_INVALID;
+  if (given->size > sizeof *options &&
+      !mf_all_zero((const unsigned char *)given + sizeof *options, given->size - sizeof *options))
+    return MAPFILE_UNSUPPORTED;
+  memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
+  if (!mf_all_zero(options->reserved, sizeof options->reserved) || (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0)
+    return MAPFILE_UNSUPPORTED;
+  if (options->access > MAPFILE_ACCESS_COPIED)
+    return MAPFILE_INVALID;
+  if ((options->flags & MAPFILE_CREATE) != 0)
+    options->flags |= MAPFILE_WRITE;
+  if ((options->flags & MAPFILE_TRUNCATE) != 0 && (options->flags & MAPFILE_WRITE) == 0)
+    return MAPFILE_INVALID;
+  if ((options->flags & MAPFILE_EXCLUSIVE) != 0 && (options->flags & MAPFILE_CREATE) == 0)
+    return MAPFILE_INVALID;
+  if ((options->flags & MAPFILE_STREAM) != 0 && (options->flags & MAPFILE_WRITE) != 0)
+    return MAPFILE_INVALID;
+  if (options->stream_limit == 0)
+    options->stream_limit = DEFAULT_STREAM_LIMIT;
+  return MAPFILE_OK;
+}
+
+static unsigned slot_shift(const mapfile *file) {
+  unsigned shift = 0;
+  for (size_t window = mf_budget_window(file); window > 1 && shift < 40; window >>= 1)
+    shift++;
+  return shift;
+}
+
+/* Is it a kind of file that can be opened as it was asked? A /proc file states no size: as a stream it is read. */
+static mapfile_status check_kind(mapfile *file, const mapfile_options *options) {
+  mapfile_status status = os_file_look(file->handle, &file->known);
+  if (status != MAPFILE_OK)
+    return status;
+  bool stream = (options->flags & MAPFILE_STREAM) != 0;
+  mf_set_native_error(0);
+  if (file->known.kind == OS_FILE_STREAM && stream)
+    return mf_stream_load(file, options->stream_limit);
+  if (file->known.kind != OS_FILE_REGULAR)
+    return MAPFILE_UNSUPPORTED;
+  if (file->known.size == 0 && stream)
+    return mf_stream_load(file, options->stream_limit);
+  return MAPFILE_OK;
+}
+
+static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_options *options, mapfile **opened) {
+  mapfile *file = calloc(1, sizeof *file);
+  if (file == NULL)
+    return MAPFILE_NO_MEMORY;
+  file->flags = options->flags;
+  file->access = options->access;
+  file->handle = handle;
+  file->owned = owned;
+  file->map_bytes_limit = options->map_bytes != 0 ? options->map_bytes : UINT64_MAX;
+  file->map_count_limit = options->map_count != 0 ? options->map_count : UINT64_MAX;
+  file->reserve = options->reserve;
+  mapfile_status status = check_kind(file, options);
+  if (status != MAPFILE_OK) {
+    free(file);
+    return status;
+  }
+  atomic_store(&file->size, file->known.size);
+  atomic_store(&file->unmappable, file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL);
+  file->magic = MAGIC_OPEN;
+  os_lock();
+  file->slot_shift = slot_shift(file);
+  mf_process_state.open_files++;
+  os_unlock();
+  *opened = file;
+  mf_trace(MAPFILE_EVENT_OPEN, file, 0, file->known.size, MAPFILE_OK);
+  return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options *given, mapfile **file) {
+  mapfile_options options;
+  mapfile_status status = take_options(given, &options);
+  if (status == MAPFILE_OK && (path == NULL || path[0] == '\0' || file == NULL))
+    status = MAPFILE_INVALID;
+  if (status == MAPFILE_OK && (options.flags & MAPFILE_ADOPT) != 0)
+    status = MAPFILE_INVALID;
+  if (status != MAPFILE_OK) {
+    mf_set_native_error(0);
+    return status;
+  }
+  status = mf_begin();
+  if (status != MAPFILE_OK)
+    return status;
+  intptr_t handle;
+  status = os_open(path, options.flags, options.create_mode, &handle);
+  if (status != MAPFILE_OK)
+    return status;
+  status = open_common(handle, true, &options, file);
+  if (status != MAPFILE_OK) {
+    int64_t error = mapfile_native_error();
+    os_close(handle);
+    mf_set_native_error(error);
+  }
+  return status;
+}
+
+static mapfile_status open_handle(intptr_t native, const mapfile_options *options, mapfile **file) {
+  mf_set_native_error(0);
+  if (file == NULL || (options->flags & PATH_ONLY_FLAGS) != 0)
+    return MAPFILE_INVALID;
+  mapfile_status status = mf_begin();
+  if (status == MAPFILE_OK)
+    status = os_handle_allows(native, options->flags);
+  if (status != MAPFILE_OK)
+    return status;
+  return open_common(native, (options->flags & MAPFILE_ADOPT) != 0, options, file);
+}
+
+mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, const mapfile_options *given, mapfile **file) {
+  mapfile_options options;
+  /* Even options that are refused can say who owns the descriptor. */
+  bool adopt = given != NULL && given->size >= LEAST_OPTIONS_SIZE && (given->flags & MAPFILE_ADOPT) != 0;
+  mapfile_status status = take_options(given, &options);
+  if (status == MAPFILE_OK)
+    status = open_handle(native, &options, file);
+  else
+    mf_set_native_error(0);
+  if (status != MAPFILE_OK && adopt && native >= 0) {
+    int64_t error = mapfile_native_error();
+    os_close(native);
+    mf_set_native_error(error);
+  }
+  return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_close(mapfile *file) {
+  mapfile_status status = MAPFILE_OK;
+  if (file == NULL)
+    return MAPFILE_OK;
+  mf_set_native_error(0);
+  if (!mf_file_is_open(file))
+    return MAPFILE_INVALID;
+  os_lock();
+  if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0)
+    status = MAPFILE_BUSY;
+  else
+    status = mf_segments_close(file);
+  if (status == MAPFILE_OK) {
+    mf_inject_forget(file);
+    mf_process_state.open_files--;
+    file->magic = MAGIC_CLOSED;
+  }
+  os_unlock();
+  if (status != MAPFILE_OK)
+    return status;
+  mf_stream_unload(file);
+  if (file->owned)
+    status = os_close(file->handle);
+  mf_trace(MAPFILE_EVENT_CLOSE, file, 0, 0, status);
+  free(file);
+  return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_size(mapfile *file, uint64_t *size) {
+  if (!mf_file_is_open(file) || size == NULL)
+    return MAPFILE_INVALID;
+  *size = atomic_load(&file->size);
+  return MAPFILE_OK;
+}
+
+void mf_file_learn(mapfile *file, const os_file_info *info) {
+  file->known = *info;
+  atomic_store(&file->size, info->size);
+}
+
+mapfile_status mf_file_difference(const os_file_info *before, const os_file_info *now) {
+  if (now->size < before->size)
+    return MAPFILE_TRUNCATED;
+  if (now->size != before->size || now->modified != before->modified || now->changed != before->changed)
+    return MAPFILE_CHANGED;
+  return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_check(mapfile *file) {
+  os_file_info now;
+  if (!mf_file_is_open(file))
+    return MAPFILE_INVALID;
+  if (file->stream != NULL)
+    return MAPFILE_OK;
+  mapfile_status status = os_file_look(file->handle, &now);
+  if (status != MAPFILE_OK)
+    return status;
+  os_lock();
+  status = mf_file_difference(&file->known, &now);
+  mf_file_learn(file, &now);
+  os_unlock();
+  return status;
+}

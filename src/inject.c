@@ -1,0 +1,202 @@
+/*
+ * inject.c - makes ranges of a file fail on request, so that programs can test their recovery.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * An injected page of a map is replaced by one that faults as a page past the end of a file does, so what the program
+ * then meets is a real fault that takes the real way. Only its explanation is made up.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static bool can_be_injected(mapfile_status status) {
+  switch (status) {
+  case MAPFILE_OK:
+  case MAPFILE_TRUNCATED:
+  case MAPFILE_CHANGED:
+  case MAPFILE_IO:
+  case MAPFILE_NO_SPACE:
+  case MAPFILE_POISONED:
+  case MAPFILE_PROTECTED:
+  case MAPFILE_RELEASED:
+  case MAPFILE_UNKNOWN:
+    return true;
+  default:
+    return false;
+  }
+}
+
+mapfile_status mf_inject_cut(mapfile *file, uint64_t offset, uint64_t *length) {
+  mapfile_status status = MAPFILE_OK;
+  if (atomic_load(&file->injected) == 0)
+    return MAPFILE_OK;
+  os_lock();
+  for (const mf_injection *bad = file->injections; bad != NULL; bad = bad->next) {
+    if (bad->high <= offset || (bad->low > offset && bad->low - offset >= *length))
+      continue;
+    if (*length == 0)
+      continue;
+    *length = bad->low > offset ? bad->low - offset : 0;
+    status = bad->status;
+  }
+  os_unlock();
+  return status;
+}
+
+mapfile_status mf_inject_status(mapfile *file, uint64_t offset) {
+  mapfile_status status = MAPFILE_OK;
+  if (atomic_load(&file->injected) == 0)
+    return MAPFILE_OK;
+  os_lock();
+  for (const mf_injection *bad = file->injections; bad != NULL; bad = bad->next)
+    if (offset >= bad->low && offset < bad->high)
+      status = bad->status;
+  os_unlock();
+  return status;
+}
+
+/* The part of a segment that lies in [low, high). */
+static bool overlap(const mf_segment *segment, uint64_t low, uint64_t high, unsigned char **address, uint64_t *offset,
+                    size_t *length) {
+  uint64_t end = segment->offset + segment->length;
+  if (low < segment->offset)
+    low = segment->offset;
+  if (high > end)
+    high = end;
+  if (low >= high)
+    return false;
+  *address = segment->address + (low - segment->offset);
+  *offset = low;
+  *length = (size_t)(high - low);
+  return true;
+}
+
+static mapfile_status make_fail(const mf_segment *segment, uint64_t low, uint64_t high) {
+  unsigned char *address;
+  uint64_t offset;
+  size_t length;
+  if (!overlap(segment, low, high, &address, &offset, &length))
+    return MAPFILE_OK;
+  return os_memory_fail(address, length);
+}
+
+/* A private view's pages lose what was written to them: they come from the file again. */
+static mapfile_status make_good(mapfile *file, const mf_segment *segment, uint64_t low, uint64_t high) {
+  unsigned char *address;
+  uint64_t offset;
+  size_t length, done;
+  if (!overlap(segment, low, high, &address, &offset, &length))
+    return MAPFILE_OK;
+  if (segment->kind != MF_OWN_COPY)
+    return os_map_over(file->handle, offset, length, mf_segment_map_kind(segment->kind), address);
+  mapfile_status status = os_memory_again(address, length);
+  if (status == MAPFILE_OK)
+    status = mf_read_plain(file, offset, address, length, &done);
+  return status;
+}
+
+mapfile_status mf_inject_apply(mf_segment *segment) {
+  for (const mf_injection *bad = segment->file->injections; bad != NULL; bad = bad->next) {
+    mapfile_status status = make_fail(segment, bad->low, bad->high);
+    if (status != MAPFILE_OK)
+      return status;
+  }
+  return MAPFILE_OK;
+}
+
+void mf_inject_forget(mapfile *file) {
+  while (file->injections != NULL) {
+    mf_injection *gone = file->injections;
+    file->injections = gone->next;
+    free(gone);
+  }
+}
+
+/* Make the pages of [low, high) good in every segment, as far as no injection but those in the list covers them. */
+static mapfile_status restore(mapfile *file, uint64_t low, uint64_t high) {
+  mapfile_status status = MAPFILE_OK;
+  for (mf_segment *segment = file->segments; segment != NULL && status == MAPFILE_OK; segment = segment->file_next)
+    status = make_good(file, segment, low, high);
+  return status;
+}
+
+/* Take [low, high) out of the list. What is cut in two needs the spare record. */
+static void cut_out(mapfile *file, uint64_t low, uint64_t high, mf_injection **spare) {
+  mf_injection **link = &file->injections;
+  while (*link != NULL) {
+    mf_injection *bad = *link;
+    if (bad->high <= low || bad->low >= high) {
+      link = &bad->next;
+    } else if (bad->low >= low && bad->high <= high) {
+      *link = bad->next;
+      free(bad);
+      atomic_fetch_sub(&file->injected, 1);
+    } else if (bad->low < low && bad->high > high) {
+      mf_injection *rest = *spare;
+      *spare = NULL;
+      *rest = (mf_injection){bad->next, high, bad->high, bad->status};
+      bad->high = low;
+      bad->next = rest;
+      atomic_fetch_add(&file->injected, 1);
+      return;
+    } else {
+      if (bad->low < low)
+        bad->high = low;
+      else
+        bad->low = high;
+      link = &bad->next;
+    }
+  }
+}
+
+static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high) {
+  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next) {
+    /* Copied views that are pinned keep their bytes: they were read before. */
+    if (segment->kind == MF_OWN_COPY)
+      continue;
+    mapfile_status status = make_fail(segment, low, high);
+    if (status != MAPFILE_OK) {
+      int64_t error = mapfile_native_error();
+      restore(file, low, high);
+      mf_set_native_error(error);
+      return status;
+    }
+  }
+  return MAPFILE_OK;
+}
+
+static mapfile_status inject_locked(mapfile *file, uint64_t low, uint64_t high, mapfile_status wanted,
+                                    mf_injection *records[2]) {
+  mapfile_status status = wanted == MAPFILE_OK ? restore(file, low, high) : fail_everywhere(file, low, high);
+  if (status != MAPFILE_OK)
+    return status;
+  cut_out(file, low, high, &records[0]);
+  if (wanted == MAPFILE_OK)
+    return MAPFILE_OK;
+  *records[1] = (mf_injection){file->injections, low, high, wanted};
+  file->injections = records[1];
+  records[1] = NULL;
+  atomic_fetch_add(&file->injected, 1);
+  return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
+  mf_set_native_error(0);
+  if (!mf_file_is_open(file) || !can_be_injected(wanted) || (length != MAPFILE_TO_END && length > UINT64_MAX - offset))
+    return MAPFILE_INVALID;
+  if (length == 0)
+    return MAPFILE_OK;
+  uint64_t low = mf_page_down(offset);
+  uint64_t high = length == MAPFILE_TO_END ? UINT64_MAX : mf_page_up(offset + length);
+  mf_injection *records[2] = {malloc(sizeof(mf_injection)), malloc(sizeof(mf_injection))};
+  mapfile_status status = MAPFILE_NO_MEMORY;
+  if (records[0] != NULL && records[1] != NULL) {
+    os_lock();
+    status = inject_locked(file, low, high, wanted, records);
+    os_unlock();
+  }
+  free(records[0]);
+  free(records[1]);
+  return status;
+}

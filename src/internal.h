@@ -1,0 +1,310 @@
+/*
+ * internal.h - what the files of src/ share with one another.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Names that begin with mf_ are the library's own and are not exported. "locked" marks what may only be called, read
+ * or changed with os_lock held.
+ */
+#ifndef MF_INTERNAL_H
+#define MF_INTERNAL_H
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "os.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { MF_CACHE_LINE = 64, MF_SLOTS = 8, MF_INDEX_LEVELS = 12, MF_RING = 8 };
+
+/*
+ * Segments: one map each, or the pages of a copied view that may fault. (segment.c)
+ */
+
+/* One of a segment's pin counters, alone on its cache line so that threads do not slow one another. */
+typedef struct mf_stripe {
+  _Alignas(MF_CACHE_LINE) atomic_uint_fast32_t pins;
+} mf_stripe;
+
+typedef struct mf_segment mf_segment;
+
+/* A node of the address index. low and high do not change while the node can be reached. */
+typedef struct mf_index_node {
+  uintptr_t low, high;
+  unsigned levels;
+  _Atomic(struct mf_index_node *) next[MF_INDEX_LEVELS];
+} mf_index_node;
+
+enum mf_segment_kind {
+  MF_POOLED_READ,  /* live, shared by all read-only pins of its range */
+  MF_POOLED_WRITE, /* live and writable, shared by all SHARED pins of its range */
+  MF_OWN_PRIVATE,  /* one PRIVATE view's */
+  MF_OWN_FILL,     /* one ZERO_FILL view's, live */
+  MF_OWN_WALK,     /* one mapfile_scan's */
+  MF_OWN_COPY      /* one copied view's, in pages of its own because they can fault or be filled */
+};
+
+/* The count-and-gate protocol (docs/protocol.md): who pins counts first and then looks at the gate; who evicts or
+   closes shuts the gate first and then sums the counts. */
+struct mf_segment {
+  mf_index_node node; /* first, so that a node is a segment */
+  atomic_uint gate;   /* MF_GATE_... */
+  atomic_uint used;   /* pinned since the eviction clock last passed */
+  mf_stripe *stripes; /* pooled kinds only, aligned within stripe_memory */
+  void *stripe_memory;
+  enum mf_segment_kind kind;
+  unsigned char *address;
+  size_t length;
+  uint64_t offset; /* of the file, page-aligned */
+  mapfile *file;
+  mf_segment *file_next, *file_previous;   /* all segments of a mapfile; locked */
+  mf_segment *clock_next, *clock_previous; /* all pooled segments; locked */
+  mf_segment *spare_next;                  /* given up, waiting to be freed or used again; locked */
+  bool closing;                            /* an OWN segment let go while a zero-fill scope was open; locked */
+  atomic_uint filled;                      /* pages replaced by zeros: sticky */
+  atomic_uint_fast64_t first_filled;       /* offset + 1 of the first of them, 0: none */
+};
+
+enum { MF_GATE_CLOSED = 0, MF_GATE_OPEN = 1 };
+
+/* A copied view in plain memory; the bytes follow. */
+typedef struct mf_copy {
+  size_t length;
+} mf_copy;
+
+/* One range that mapfile_inject made fail, whole pages. */
+typedef struct mf_injection {
+  struct mf_injection *next;
+  uint64_t low, high;
+  mapfile_status status;
+} mf_injection;
+
+struct mapfile {
+  uint32_t magic;
+  uint32_t flags;
+  uint32_t access;
+  intptr_t handle;
+  bool owned;
+  uint64_t map_bytes_limit, map_count_limit; /* UINT64_MAX: none of its own */
+  uint64_t reserve;
+  unsigned char *stream; /* a stream's bytes; NULL: a file */
+
+  /* Read by pins without the lock. */
+  atomic_bool unmappable; /* mapping was refused for good: copy without trying again */
+  atomic_uint_fast64_t size;
+  atomic_uint injected; /* number of injections */
+  unsigned slot_shift;  /* a pin looks in slot (offset >> slot_shift) % MF_SLOTS */
+  _Atomic(mf_segment *) slots[2][MF_SLOTS];
+  atomic_size_t loose_views; /* views that no segment counts: copied, empty, own */
+  atomic_size_t copied_bytes;
+  atomic_size_t filled_pages; /* raised by the handler */
+
+  /* Locked. */
+  os_file_info known;
+  mf_segment *segments;
+  mf_segment *spares;
+  mf_injection *injections;
+  uint64_t maps, mapped_bytes;
+  uint64_t maps_made, evictions, fallbacks;
+  size_t fill_scopes;
+};
+
+/* Everything that all mapfiles share; locked, but for the atomics. */
+typedef struct mf_process {
+  uint64_t map_count_limit, map_bytes_limit;
+  uint64_t maps, mapped_bytes;
+  uint64_t open_files, maps_made, evictions, fallbacks;
+  atomic_size_t loose_views;
+  atomic_uint_fast64_t copied_bytes;
+  atomic_uint_fast64_t filled_pages;
+  mf_segment *clock_hand;
+  unsigned stripes; /* of each segment; a power of two */
+} mf_process;
+
+extern mf_process mf_process_state;
+
+mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind);               /* locked */
+mapfile_status mf_segment_map(mf_segment *segment, uint64_t offset, size_t length); /* locked */
+mapfile_status mf_segment_publish(mf_segment *segment);                             /* locked */
+void mf_segment_give_up(mf_segment *segment);                                       /* locked */
+bool mf_segment_try_evict(mf_segment *segment);                                     /* locked */
+mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                              mf_segment **segment);
+void mf_segment_release(mf_segment *segment);
+mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, mf_segment **segment,
+                                     mf_stripe **stripe);
+uint64_t mf_segment_pins(const mf_segment *segment);
+mapfile_status mf_segments_close(mapfile *file); /* locked */
+enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind);
+
+static inline bool mf_segment_covers(const mf_segment *segment, uint64_t offset, size_t length) {
+  return offset >= segment->offset && offset - segment->offset <= segment->length &&
+         length <= segment->length - (size_t)(offset - segment->offset);
+}
+
+/*
+ * Budgets (budget.c)
+ */
+
+void mf_budget_begin(void);                                             /* locked */
+bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes); /* locked */
+bool mf_budget_evict_idle(unsigned most);                               /* locked */
+size_t mf_budget_window(const mapfile *file);                           /* locked */
+void mf_budget_count(mapfile *file, int64_t maps, int64_t bytes);       /* locked */
+
+/*
+ * The address index: which segment holds an address. Read by the fault handler without waiting. (registry.c)
+ */
+
+mapfile_status mf_begin(void);
+void mf_index_insert(mf_segment *segment);    /* locked */
+void mf_index_remove(mf_segment *segment);    /* locked */
+bool mf_index_quiet(void);                    /* locked */
+void mf_index_retire(mf_segment *segment);    /* locked */
+void mf_index_enter(void);                    /* handler */
+mf_segment *mf_index_find(uintptr_t address); /* handler */
+void mf_index_leave(void);                    /* handler */
+
+/*
+ * Files (file.c, stream.c)
+ */
+
+bool mf_file_is_open(const mapfile *file);
+void mf_file_learn(mapfile *file, const os_file_info *info); /* locked */
+mapfile_status mf_file_difference(const os_file_info *before, const os_file_info *now);
+mapfile_status mf_stream_load(mapfile *file, uint64_t limit);
+void mf_stream_unload(mapfile *file);
+
+/*
+ * Views (view.c)
+ */
+
+/* What view.internal holds. */
+enum { MF_VIEW_THING = 0, MF_VIEW_STRIPE = 1, MF_VIEW_FILE = 2, MF_VIEW_MARK = 3 };
+
+/* view.internal[MF_VIEW_MARK] of a pinned view: a pattern, so that rubbish is noticed, and what the thing is. */
+enum {
+  MF_MARK = 0x4d760000,
+  MF_MARK_MASK = 0x7fff0000,
+  MF_MARK_POOLED = 1, /* thing: mf_segment, counted by the stripe */
+  MF_MARK_OWN = 2,    /* thing: mf_segment of this view alone */
+  MF_MARK_COPY = 3,   /* thing: mf_copy */
+  MF_MARK_PLAIN = 4,  /* nothing: empty, or a stream's memory */
+  MF_MARK_THING = 0xff,
+  MF_MARK_VERIFY = 0x100
+};
+
+static inline bool mf_view_is_pinned(const mapfile_view *view) {
+  return view->size == sizeof(mapfile_view) && (view->internal[MF_VIEW_MARK] & MF_MARK_MASK) == MF_MARK;
+}
+
+static inline unsigned mf_view_thing(const mapfile_view *view) {
+  return (unsigned)(view->internal[MF_VIEW_MARK] & MF_MARK_THING);
+}
+
+/*
+ * Scopes (scope.c)
+ */
+
+#ifndef MF_TLS_MODEL
+#define MF_TLS_MODEL
+#endif
+
+/* What a thread keeps. Small, because libraries that dlopen loads share little static space. */
+typedef struct mf_thread {
+  uint32_t depth;   /* scopes entered */
+  uint32_t ready;   /* prepared for scopes */
+  uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
+  uintptr_t stack_low, stack_high;
+  int64_t native_error;
+  /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. */
+  struct mf_ring_entry {
+    mapfile_scope *scope;
+    uintptr_t frame;
+  } ring[MF_RING];
+} mf_thread;
+
+extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
+
+static inline unsigned mf_thread_ordinal(void) {
+  extern uint32_t mf_thread_number(void);
+  uint32_t ordinal = mf_this_thread.ordinal;
+  return ordinal != 0 ? ordinal - 1 : mf_thread_number();
+}
+
+/* handler: find the scope that a fault belongs to. Returns it, to be left by mf_scope_land; or NULL, with *resume set
+   where the bad page has been filled and the instruction can run again. */
+mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume);
+/* Leave to the scope: never returns. In normal context, or in a handler where the platform allows it. */
+_Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
+/* Forget scopes whose frames a foreign longjmp has left. */
+void mf_scope_prune(void);
+uint32_t mf_handler_flags(void);
+
+/*
+ * Input and output (io.c, inject.c, scan.c)
+ */
+
+/* Read without regard to injections; short only at the end of the file. */
+mapfile_status mf_read_plain(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done);
+/* Fit [offset, offset + length) to the known size: INVALID, END (with *length what there is) or OK. */
+mapfile_status mf_range_fit(mapfile *file, uint64_t offset, uint64_t *length, uint64_t asked);
+
+/* Shorten *length to what lies before the first injection at or after offset; the status of that injection, or OK. */
+mapfile_status mf_inject_cut(mapfile *file, uint64_t offset, uint64_t *length);
+/* The status injected at offset, or OK. */
+mapfile_status mf_inject_status(mapfile *file, uint64_t offset);
+mapfile_status mf_inject_apply(mf_segment *segment); /* locked */
+void mf_inject_forget(mapfile *file);                /* locked */
+
+/* A walk over a range in pieces; a piece after the first begins with the last overlap bytes of the one before. */
+typedef struct mf_walk {
+  mapfile *file;
+  uint64_t offset, length;
+  size_t piece; /* most bytes of a piece, without the overlap */
+  size_t overlap;
+  uint32_t flags;  /* MAPFILE_SCAN_... */
+  bool repeatable; /* chunk may see bytes again that it was interrupted on */
+  mapfile_chunk chunk;
+  void *argument;
+  uint64_t done; /* bytes that chunk has finished */
+} mf_walk;
+
+mapfile_status mf_walk_run(mf_walk *walk);
+
+/*
+ * Trace (trace.c)
+ */
+
+void mf_trace_call(uint32_t kind, mapfile *file, uint64_t offset, uint64_t length, mapfile_status status);
+extern mapfile_trace mf_trace_hook;
+
+static inline void mf_trace(uint32_t kind, mapfile *file, uint64_t offset, uint64_t length, mapfile_status status) {
+  if (mf_trace_hook != NULL)
+    mf_trace_call(kind, file, offset, length, status);
+}
+
+static inline bool mf_all_zero(const void *bytes, size_t length) {
+  const unsigned char *at = bytes;
+  for (size_t i = 0; i < length; i++)
+    if (at[i] != 0)
+      return false;
+  return true;
+}
+
+static inline uint64_t mf_page_down(uint64_t value) {
+  return value & ~(uint64_t)(os_page_size() - 1);
+}
+
+/* The next multiple of the page size; UINT64_MAX pages down where that would overflow. */
+static inline uint64_t mf_page_up(uint64_t value) {
+  uint64_t up = value + (os_page_size() - 1);
+  return mf_page_down(up < value ? UINT64_MAX : up);
+}
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * os.h - all that a platform must provide, and nothing else: the only door between src/ and src/posix, src/win32.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Every function that fails returns a status and leaves the system's own error with mf_set_native_error. Functions
+ * marked "handler" may run in a signal handler: no lock, no allocation, errno kept.
+ */
+#ifndef MF_OS_H
+#define MF_OS_H
+
+#include "mapfile.h"
+
+#include <stdbool.h>
+
+/* Provided by status.c to the platforms. */
+void mf_set_native_error(int64_t error);
+
+/*
+ * Files (file.c)
+ */
+
+enum os_file_kind { OS_FILE_REGULAR, OS_FILE_STREAM, OS_FILE_OTHER };
+
+/* What the system tells of an open file. Two looks that are equal in all members saw no change. */
+typedef struct os_file_info {
+  enum os_file_kind kind;
+  uint64_t size;
+  int64_t modified; /* nanoseconds */
+  int64_t changed;  /* nanoseconds */
+} os_file_info;
+
+/* flags as in mapfile_options; never waits for a FIFO's other end. */
+mapfile_status os_open(const char *path, uint32_t flags, uint32_t create_mode, intptr_t *handle);
+/* Is the handle open for what flags ask? */
+mapfile_status os_handle_allows(intptr_t handle, uint32_t flags);
+mapfile_status os_close(intptr_t handle);
+mapfile_status os_file_look(intptr_t handle, os_file_info *info);
+
+/* Read until length bytes, the end of the file or an error; *done is always set. The position does not move. */
+mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
+/* Read once from where the handle stands, waiting for data; *done 0 is the end. */
+mapfile_status os_read_stream(intptr_t handle, void *buffer, size_t length, size_t *done);
+/* Write all to a handle; *done is always set. */
+mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done);
+/* Send from file to handle inside the kernel, once; *done is always set, 0 with OK at the end of the file.
+   UNSUPPORTED: this pair cannot, copy through memory instead. */
+mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intptr_t handle, size_t *done);
+/* Is there no space left for another page in the file's file system? */
+bool os_file_system_full(intptr_t handle);
+
+/*
+ * Maps (map.c)
+ */
+
+enum os_map_kind {
+  OS_MAP_READ,    /* live, read-only */
+  OS_MAP_WRITE,   /* live, writable */
+  OS_MAP_PRIVATE, /* copy-on-write, writable */
+};
+
+size_t os_page_size(void);
+/* Maps a process may have, as the system states it now; UINT64_MAX where it states none. */
+uint64_t os_map_count_limit(void);
+/* Whether a map may reach past the end of the file, so that growth shows in it. */
+bool os_map_may_pass_end(void);
+/* offset is page-aligned. LIMIT: address space, map count or locked memory; UNSUPPORTED: the file cannot be mapped. */
+mapfile_status os_map(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void **address);
+/* The same over an existing map of ours, atomically. */
+mapfile_status os_map_over(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void *address);
+/* Zeroed, page-aligned, writable memory. */
+mapfile_status os_memory(size_t length, void **address);
+/* Forbid writing to memory from os_memory, so that it behaves as a read-only view. */
+void os_memory_seal(void *address, size_t length);
+/* Replace pages of ours by pages that fault as a bad page of a file does. */
+mapfile_status os_memory_fail(void *address, size_t length);
+/* Replace failing pages by memory that can be written and then holds zeros. */
+mapfile_status os_memory_again(void *address, size_t length);
+void os_unmap(void *address, size_t length);
+/* handler: put read-only zeros over a page of ours. False where the system refused. */
+bool os_fill_zeros(void *address, size_t length);
+
+/*
+ * The system's cache (cache.c). Advice: failure is of no consequence.
+ */
+
+/* The whole map will be walked once from front to back. */
+void os_advise_walk(void *address, size_t length);
+/* These pages of a live map will not be touched soon: leave the resident set small. */
+void os_release_pages(void *address, size_t length);
+/* These bytes of the file will not be read again: the system may forget them. */
+void os_forget_cached(intptr_t handle, uint64_t offset, uint64_t length);
+
+/*
+ * Faults (fault.c)
+ */
+
+/* What the platform saw of a fault, handed to mf_scope_take. */
+typedef struct os_fault {
+  uintptr_t address;
+  uintptr_t stack_pointer;         /* of the interrupted code; 0: not known, the thread's own stack is assumed */
+  uintptr_t other_low, other_high; /* the alternate stack the thread may run on, empty: none */
+  mapfile_status status;           /* UNKNOWN, or what the system says at once */
+  uint32_t access;
+  int32_t signal;
+  int64_t code;
+  uint64_t length; /* bytes known to be bad, a power of two */
+} os_fault;
+
+/* Install the handlers (again), unless the host owns them. flags are mapfile_handler_configure's. */
+mapfile_status os_fault_install(uint32_t flags);
+mapfile_status os_fault_check(uint32_t flags);
+mapfile_status os_fault_rearm(uint32_t flags);
+/* Make the calling thread fit for scopes: faults must be deliverable to it. */
+mapfile_status os_fault_prepare_thread(uint32_t flags);
+/* The bounds of the thread's own stack. */
+mapfile_status os_stack_bounds(uintptr_t *low, uintptr_t *high);
+/* The bounds of the alternate stack, if the calling code runs on it now; else false. */
+bool os_on_other_stack(uintptr_t here, uintptr_t *low, uintptr_t *high);
+
+/*
+ * Threads (thread.c)
+ */
+
+/* The one lock of the library. Never taken in a handler, never held while reading a file or running a callback that
+   may call back. Survives fork: the child starts with it free. */
+void os_lock(void);
+void os_unlock(void);
+/* Have mf_process_begin run once, and mf_process_after_fork in every child from then on, with the lock held. */
+mapfile_status os_begin_once(void);
+/* Provided by registry.c to the platforms. */
+void mf_process_begin(void);
+void mf_process_after_fork(void);
+unsigned os_processors(void);
+
+#endif

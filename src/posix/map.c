@@ -1,0 +1,144 @@
+/*
+ * posix/map.c - maps and pages.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "../os.h"
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+size_t os_page_size(void) {
+  static size_t page;
+  /* Read by several threads, written with the same value by each: atomic so that it is not a race. */
+  size_t known = __atomic_load_n(&page, __ATOMIC_RELAXED);
+  if (known == 0) {
+    known = (size_t)sysconf(_SC_PAGESIZE);
+    __atomic_store_n(&page, known, __ATOMIC_RELAXED);
+  }
+  return known;
+}
+
+uint64_t os_map_count_limit(void) {
+  char text[32];
+  int descriptor = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0)
+    return UINT64_MAX;
+  ssize_t got = read(descriptor, text, sizeof text - 1);
+  close(descriptor);
+  if (got <= 0)
+    return UINT64_MAX;
+  text[got] = '\0';
+  unsigned long long limit = strtoull(text, NULL, 10);
+  return limit > 0 ? limit : UINT64_MAX;
+}
+
+bool os_map_may_pass_end(void) {
+  return true;
+}
+
+static mapfile_status map_status(int error) {
+  switch (error) {
+  /* EAGAIN: locked memory; EINVAL and EOVERFLOW: more than the system can map at this offset. */
+  case ENOMEM:
+  case EAGAIN:
+  case EINVAL:
+  case EOVERFLOW:
+    mf_set_native_error(error);
+    return MAPFILE_LIMIT;
+  default:
+    return mf_status_from_errno(error);
+  }
+}
+
+static mapfile_status map_at(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void *wanted,
+                             int fixed, void **address) {
+  int protection = kind == OS_MAP_READ ? PROT_READ : PROT_READ | PROT_WRITE;
+  int sharing = kind == OS_MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+#ifdef MAP_NORESERVE
+  /* Private pages are charged when they are written, not all at once: a view of a large file must not need as much
+     swap. */
+  if (kind == OS_MAP_PRIVATE)
+    sharing |= MAP_NORESERVE;
+#endif
+  void *made = mmap(wanted, length, protection, sharing | fixed, (int)handle, (off_t)offset);
+  if (made == MAP_FAILED)
+    return map_status(errno);
+  *address = made;
+  return MAPFILE_OK;
+}
+
+mapfile_status os_map(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void **address) {
+  return map_at(handle, offset, length, kind, NULL, 0, address);
+}
+
+mapfile_status os_map_over(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void *address) {
+  void *made;
+  return map_at(handle, offset, length, kind, address, MAP_FIXED, &made);
+}
+
+static mapfile_status anonymous(void *wanted, size_t length, int fixed, void **address) {
+  void *made = mmap(wanted, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+  if (made == MAP_FAILED)
+    return map_status(errno);
+  *address = made;
+  return MAPFILE_OK;
+}
+
+mapfile_status os_memory(size_t length, void **address) {
+  return anonymous(NULL, length, 0, address);
+}
+
+void os_memory_seal(void *address, size_t length) {
+  mprotect(address, length, PROT_READ);
+}
+
+mapfile_status os_memory_again(void *address, size_t length) {
+  void *made;
+  return anonymous(address, length, MAP_FIXED, &made);
+}
+
+/* An empty file that no name leads to: every page of a map of it lies past its end. */
+static int open_nothing(void) {
+#ifdef HAVE_MEMFD_CREATE
+  int descriptor = memfd_create("mapfile", MFD_CLOEXEC);
+  if (descriptor >= 0 || errno != ENOSYS)
+    return descriptor;
+#endif
+  char name[] = "/tmp/mapfile-XXXXXX";
+  int made = mkostemp(name, O_CLOEXEC);
+  if (made >= 0)
+    unlink(name);
+  return made;
+}
+
+mapfile_status os_memory_fail(void *address, size_t length) {
+  int descriptor = open_nothing();
+  if (descriptor < 0)
+    return mf_status_from_errno(errno);
+  mapfile_status status = MAPFILE_OK;
+  void *made = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
+  if (made == MAP_FAILED)
+    status = map_status(errno);
+  close(descriptor);
+  return status;
+}
+
+void os_unmap(void *address, size_t length) {
+  munmap(address, length);
+}
+
+bool os_fill_zeros(void *address, size_t length) {
+  int error = errno;
+  void *made = mmap(address, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  errno = error;
+  return made != MAP_FAILED;
+}

@@ -1,0 +1,133 @@
+/*
+ * posix/processor.h - what of an interrupted context differs by processor: the stack pointer, whether the access was a
+ * write, and how to make the thread go on in a function of ours.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A landing pad is used where the whole state that the ABI prescribes at a function's entry is known: x86-64 and
+ * aarch64 on Linux. Elsewhere the handler jumps out by itself, which leaves that state to the C library's longjmp.
+ * Everything here runs in the signal handler.
+ */
+#ifndef MF_POSIX_PROCESSOR_H
+#define MF_POSIX_PROCESSOR_H
+
+#include "../os.h"
+
+#include <ucontext.h>
+
+typedef void (*processor_landing)(void *argument);
+
+/* Bytes left alone below the interrupted stack pointer: leaf functions may keep data there (128 on x86-64), and
+   although that frame is given up, sanitizers and unwinders look at it. */
+enum { PROCESSOR_RED_ZONE = 256 };
+
+#if defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
+
+#define PROCESSOR_HAS_LANDING 1
+
+static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
+  return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+}
+
+static inline uint32_t processor_access(const ucontext_t *context) {
+  /* Bit 1 of the page fault's error code. */
+  return (context->uc_mcontext.gregs[REG_ERR] & 2) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+}
+
+static inline void processor_land(ucontext_t *context, processor_landing landing, void *argument) {
+  const greg_t direction_flag = 0x400, alignment_flag = 0x40000;
+  greg_t *registers = context->uc_mcontext.gregs;
+  uintptr_t stack = (uintptr_t)registers[REG_RSP] - PROCESSOR_RED_ZONE;
+  /* As a call leaves it: 16-byte aligned, less the return address. */
+  registers[REG_RSP] = (greg_t)((stack & ~(uintptr_t)15) - sizeof(void *));
+  registers[REG_RDI] = (greg_t)(uintptr_t)argument;
+  registers[REG_RIP] = (greg_t)(uintptr_t)landing;
+  /* The ABI wants both clear on entry to a function; the interrupted code may have been between std and cld. */
+  registers[REG_EFL] &= ~(direction_flag | alignment_flag);
+}
+
+/* First thing on the landing pad: empty the x87 register stack, which the interrupted expression may have half filled;
+   eight such recoveries would leave no room in it and every sum a NaN. */
+static inline void processor_clean(void) {
+  __asm__ volatile("emms" ::: "memory");
+}
+
+#elif defined(__linux__) && defined(__aarch64__)
+
+#define PROCESSOR_HAS_LANDING 1
+
+static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
+  return (uintptr_t)context->uc_mcontext.sp;
+}
+
+static inline uint32_t processor_access(const ucontext_t *context) {
+  /* The kernel adds records to the context; the one with the exception syndrome has the write bit. */
+  const uint32_t syndrome_magic = 0x45535201, write_bit = 1u << 6;
+  const unsigned char *at = (const unsigned char *)context->uc_mcontext.__reserved;
+  const unsigned char *end = at + sizeof context->uc_mcontext.__reserved;
+  while (end - at >= 16) {
+    const uint32_t *record = (const uint32_t *)(const void *)at;
+    if (record[0] == 0 || record[1] < 8 || record[1] > (size_t)(end - at))
+      break;
+    if (record[0] == syndrome_magic)
+      return (record[2] & write_bit) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+    at += record[1];
+  }
+  return MAPFILE_FAULT_UNKNOWN;
+}
+
+static inline void processor_land(ucontext_t *context, processor_landing landing, void *argument) {
+  /* BTYPE says how the last branch was made; the landing pad is not reached by one. */
+  const uint64_t branch_type = UINT64_C(3) << 10;
+  context->uc_mcontext.sp = (context->uc_mcontext.sp - PROCESSOR_RED_ZONE) & ~UINT64_C(15);
+  context->uc_mcontext.regs[0] = (uintptr_t)argument;
+  context->uc_mcontext.pc = (uintptr_t)landing;
+  context->uc_mcontext.pstate &= ~branch_type;
+}
+
+static inline void processor_clean(void) {
+}
+
+#else
+
+#define PROCESSOR_HAS_LANDING 0
+
+static inline uint32_t processor_access(const ucontext_t *context) {
+#if defined(__linux__) && (defined(__i386__) || defined(__x86_64__))
+  return (context->uc_mcontext.gregs[REG_ERR] & 2) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+#else
+  (void)context;
+  return MAPFILE_FAULT_UNKNOWN;
+#endif
+}
+
+/* 0 where it is not known: scopes are then told alive by their marks alone. */
+static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
+#if defined(__linux__) && defined(__i386__)
+  return (uintptr_t)context->uc_mcontext.gregs[REG_ESP];
+#elif defined(__linux__) && defined(__x86_64__)
+  return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
+#elif defined(__linux__) && defined(__arm__)
+  return (uintptr_t)context->uc_mcontext.arm_sp;
+#elif defined(__linux__) && defined(__powerpc64__)
+  return (uintptr_t)context->uc_mcontext.gp_regs[1];
+#elif defined(__linux__) && defined(__s390__)
+  return (uintptr_t)context->uc_mcontext.gregs[15];
+#elif defined(__linux__) && defined(__riscv)
+  return (uintptr_t)context->uc_mcontext.__gregs[2];
+#else
+  (void)context;
+  return 0;
+#endif
+}
+
+#endif
+
+/* MF_RECOVERY_JUMP: jump from the handler even where a landing pad is possible. */
+#if defined(MF_RECOVERY_JUMP) || !PROCESSOR_HAS_LANDING
+#define MF_USE_LANDING 0
+#else
+#define MF_USE_LANDING 1
+#endif
+
+#endif

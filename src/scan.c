@@ -1,0 +1,259 @@
+/*
+ * scan.c - walking over a range in pieces: through a map of the walk's own, or by reading.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The map is the walk's own so that pages can be let go behind it without hurting other views. Short ranges use the
+ * pooled map instead: their pages are likely to be there already, and making a map costs more than they do.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* Ranges up to this are walked in the pooled map and keep their pages. */
+#define SHORT_RANGE (UINT64_C(4) << 20)
+/* How far the walk gets before it lets go of what lies behind. */
+#define RELEASE_STEP ((size_t)4 << 20)
+#define MAPPED_PIECE ((size_t)1 << 20)
+#define COPIED_PIECE ((size_t)256 << 10)
+/* A walk maps its range in parts of at most this, so that it needs little address space. */
+#define MAPPED_PART (sizeof(void *) > 4 ? UINT64_C(64) << 30 : UINT64_C(64) << 20)
+
+/* One part of a walk, in memory. */
+typedef struct part {
+  mf_walk *walk;
+  const unsigned char *data;
+  uint64_t offset, length;
+  bool last;         /* the range ends here: no overlap follows */
+  bool let_go;       /* release pages behind */
+  uint64_t released; /* of length */
+} part;
+
+static void release_behind(part *over, uint64_t done) {
+  if (!over->let_go || done - over->released < RELEASE_STEP)
+    return;
+  uintptr_t low = (uintptr_t)mf_page_down((uintptr_t)over->data + over->released);
+  uintptr_t high = (uintptr_t)mf_page_down((uintptr_t)over->data + done);
+  os_release_pages((void *)low, high - low);
+  if ((over->walk->flags & MAPFILE_SCAN_ONCE) != 0)
+    os_forget_cached(over->walk->file->handle, mf_page_down(over->offset + over->released), high - low);
+  over->released = done;
+}
+
+/* How far one piece takes the walk: to a page border of the file, so that a bad page costs no more of its neighbours
+   than it must. */
+static size_t piece_at(const mf_walk *walk, uint64_t offset) {
+  return walk->piece - (size_t)(offset & (os_page_size() - 1));
+}
+
+/* Runs in a scope: what it has done lies in the walk, not in local variables. */
+static mapfile_status walk_part(void *argument) {
+  part *over = argument;
+  mf_walk *walk = over->walk;
+  for (uint64_t at = 0; at < over->length;) {
+    uint64_t rest = over->length - at;
+    size_t step = piece_at(walk, over->offset + at);
+    /* The overlap is what the piece shares with the next one: it is looked at twice, but counted once. */
+    bool final = rest <= step + walk->overlap;
+    size_t piece = final ? (size_t)rest : step + walk->overlap;
+    mapfile_status status = walk->chunk(walk->argument, over->data + at, piece, over->offset + at);
+    if (status != MAPFILE_OK)
+      return status;
+    if (final) {
+      walk->done += over->last ? rest : rest - walk->overlap;
+      return MAPFILE_OK;
+    }
+    at += step;
+    walk->done += step;
+    release_behind(over, at);
+  }
+  return MAPFILE_OK;
+}
+
+static void settle_piece(mf_walk *walk, size_t preferred) {
+  size_t page = os_page_size();
+  if (walk->piece == 0)
+    walk->piece = preferred;
+  if (walk->piece > SIZE_MAX / 4)
+    walk->piece = SIZE_MAX / 4;
+  walk->piece = (walk->piece + page - 1) & ~(page - 1);
+}
+
+/*
+ * Through a map
+ */
+
+/* Walk again what lies between the last finished piece and the bad page, for a chunk that may be run twice. */
+static mapfile_status walk_up_to(const part *over, const mapfile_view *view, uint64_t bad) {
+  mf_walk *walk = over->walk;
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  uint64_t from = walk->offset + walk->done;
+  if (!walk->repeatable || bad <= from)
+    return MAPFILE_OK;
+  part before = {
+      .walk = walk, .data = over->data + (from - over->offset), .offset = from, .length = bad - from, .last = true};
+  mapfile_status status = mapfile_try(walk->file, view, walk_part, &before, &fault);
+  return fault.address != NULL ? MAPFILE_OK : status;
+}
+
+static mapfile_status run_guarded(part *over, const mapfile_view *view) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  mapfile_status status = mapfile_try(over->walk->file, view, walk_part, over, &fault);
+  /* A status of the callback's, not a fault. */
+  if (fault.address == NULL)
+    return status;
+  status = mapfile_fault_explain(&fault);
+  int64_t error = fault.native_error;
+  mapfile_status before = walk_up_to(over, view, mf_page_down(fault.offset));
+  mf_set_native_error(error);
+  return before != MAPFILE_OK ? before : status;
+}
+
+static mapfile_status walk_pooled(mf_walk *walk, bool *refused) {
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  mapfile_status status = mapfile_pin(walk->file, walk->offset, walk->length, MAPFILE_LIVE, &view);
+  if (status != MAPFILE_OK) {
+    *refused = true;
+    return status;
+  }
+  part over = {.walk = walk, .data = view.data, .offset = view.offset, .length = view.length, .last = true};
+  status = run_guarded(&over, &view);
+  mapfile_unpin(&view);
+  return status;
+}
+
+static mapfile_status walk_own_part(mf_walk *walk, uint64_t offset, uint64_t length, bool last, bool *refused) {
+  mf_segment *segment;
+  mapfile_status status = mf_segment_own(walk->file, MF_OWN_WALK, offset, (size_t)length, &segment);
+  if (status != MAPFILE_OK) {
+    *refused = true;
+    return status;
+  }
+  os_advise_walk(segment->address, segment->length);
+  unsigned char *data = segment->address + (offset - segment->offset);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  view.data = data;
+  view.length = (size_t)length;
+  view.offset = offset;
+  view.internal[MF_VIEW_THING] = (uintptr_t)segment;
+  view.internal[MF_VIEW_FILE] = (uintptr_t)walk->file;
+  view.internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_OWN;
+  part over = {.walk = walk, .data = data, .offset = offset, .length = length, .last = last, .let_go = true};
+  status = run_guarded(&over, &view);
+  if ((walk->flags & MAPFILE_SCAN_ONCE) != 0)
+    os_release_pages(segment->address, segment->length);
+  mf_segment_release(segment);
+  if ((walk->flags & MAPFILE_SCAN_ONCE) != 0)
+    os_forget_cached(walk->file->handle, offset + over.released, length - over.released);
+  return status;
+}
+
+static mapfile_status walk_own(mf_walk *walk, bool *refused) {
+  uint64_t end = walk->offset + walk->length;
+  while (walk->done < walk->length) {
+    uint64_t at = walk->offset + walk->done;
+    uint64_t length = end - at;
+    bool last = length <= MAPPED_PART + walk->overlap;
+    if (!last)
+      length = MAPPED_PART + walk->overlap;
+    mapfile_status status = walk_own_part(walk, at, length, last, refused);
+    if (status != MAPFILE_OK)
+      return status;
+  }
+  return MAPFILE_OK;
+}
+
+/*
+ * By reading
+ */
+
+/* Read the next piece behind what is kept of the last. A short or failed read still gives what it got. */
+static mapfile_status fill_buffer(mf_walk *walk, unsigned char *buffer, size_t kept, uint64_t at, size_t *filled) {
+  uint64_t end = walk->offset + walk->length;
+  uint64_t step = piece_at(walk, at);
+  uint64_t want = end - at < step ? end - at : step;
+  uint64_t good = want;
+  size_t done;
+  mapfile_status injected = mf_inject_cut(walk->file, at, &good);
+  mapfile_status status = mf_read_plain(walk->file, at, buffer + kept, (size_t)good, &done);
+  *filled = kept + done;
+  if (status != MAPFILE_OK)
+    return status;
+  if (done < good)
+    return MAPFILE_TRUNCATED;
+  return injected;
+}
+
+static mapfile_status walk_copies(mf_walk *walk) {
+  unsigned char *buffer = malloc(walk->piece + walk->overlap);
+  if (buffer == NULL)
+    return MAPFILE_NO_MEMORY;
+  mapfile_status status = MAPFILE_OK;
+  uint64_t end = walk->offset + walk->length;
+  uint64_t at = walk->offset + walk->done;
+  size_t kept = 0;
+  while (status == MAPFILE_OK && at < end) {
+    size_t filled;
+    status = fill_buffer(walk, buffer, kept, at, &filled);
+    if (filled > kept) {
+      mapfile_status stop = walk->chunk(walk->argument, buffer, filled, at - kept);
+      if (stop != MAPFILE_OK) {
+        status = stop;
+        break;
+      }
+    }
+    at += filled - kept;
+    bool more = status == MAPFILE_OK && at < end;
+    kept = !more ? 0 : filled < walk->overlap ? filled : walk->overlap;
+    walk->done = at - walk->offset - kept;
+    memmove(buffer, buffer + filled - kept, kept);
+    if ((walk->flags & MAPFILE_SCAN_ONCE) != 0 && walk->file->stream == NULL)
+      os_forget_cached(walk->file->handle, at - filled, filled);
+  }
+  free(buffer);
+  return status;
+}
+
+/* Maps are for what can be mapped; whatever stands in the way, reading is left. */
+mapfile_status mf_walk_run(mf_walk *walk) {
+  mapfile *file = walk->file;
+  bool copies = (walk->flags & MAPFILE_SCAN_COPY) != 0 || atomic_load(&file->unmappable);
+  size_t piece = walk->piece;
+  bool refused = false;
+  mapfile_status status = MAPFILE_OK;
+  if (walk->length == 0)
+    return MAPFILE_OK;
+  if (!copies) {
+    settle_piece(walk, MAPPED_PIECE);
+    bool is_short = walk->length <= SHORT_RANGE && (walk->flags & MAPFILE_SCAN_ONCE) == 0;
+    status = is_short ? walk_pooled(walk, &refused) : walk_own(walk, &refused);
+    if (!refused)
+      return status;
+    walk->piece = piece;
+  }
+  settle_piece(walk, COPIED_PIECE);
+  return walk_copies(walk);
+}
+
+mapfile_status MAPFILE_CALL mapfile_scan(mapfile *file, uint64_t offset, uint64_t length, size_t size, uint32_t flags,
+                                         mapfile_chunk chunk, void *argument, uint64_t *done) {
+  uint64_t unwanted;
+  uint64_t *count = done != NULL ? done : &unwanted;
+  *count = 0;
+  if (!mf_file_is_open(file) || chunk == NULL || (flags & ~(uint32_t)(MAPFILE_SCAN_COPY | MAPFILE_SCAN_ONCE)) != 0)
+    return MAPFILE_INVALID;
+  uint64_t there;
+  mapfile_status fit = mf_range_fit(file, offset, &there, length);
+  if (fit == MAPFILE_INVALID)
+    return fit;
+  mf_walk walk = {.file = file,
+                  .offset = offset,
+                  .length = there,
+                  .piece = size,
+                  .flags = flags,
+                  .chunk = chunk,
+                  .argument = argument};
+  mapfile_status status = mf_walk_run(&walk);
+  *count = walk.done;
+  return status == MAPFILE_OK ? fit : status;
+}

@@ -1,0 +1,413 @@
+/*
+ * segment.c - segments: maps of parts of a file, pinned by counting, given up through a gate.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The protocol is told and proved in docs/protocol.md. In short: a pin counts first and then looks at the gate; who
+ * gives a segment up shuts the gate first and then sums the counts. Both sides are sequentially consistent, so one of
+ * them sees the other. Segment records are kept by their mapfile until it is closed, because a pin may still look at
+ * a record that has just been given up.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* The longest segment made ahead of need: plenty for any file, little against 47 bits of address space. */
+#define LONGEST_SEGMENT (sizeof(void *) > 4 ? UINT64_C(1) << 40 : UINT64_C(1) << 26)
+/* Room for growth past the end of the file: an eighth of it, within these bounds. */
+#define LEAST_SLACK (UINT64_C(64) << 10)
+#define MOST_SLACK (UINT64_C(1) << 30)
+
+static bool is_pooled(enum mf_segment_kind kind) {
+  return kind == MF_POOLED_READ || kind == MF_POOLED_WRITE;
+}
+
+enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind) {
+  if (kind == MF_POOLED_WRITE)
+    return OS_MAP_WRITE;
+  return kind == MF_OWN_PRIVATE ? OS_MAP_PRIVATE : OS_MAP_READ;
+}
+
+static bool make_stripes(mf_segment *segment) {
+  size_t size = (mf_process_state.stripes + 1) * sizeof(mf_stripe);
+  segment->stripe_memory = calloc(1, size);
+  if (segment->stripe_memory == NULL)
+    return false;
+  uintptr_t start = (uintptr_t)segment->stripe_memory;
+  start = (start + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1);
+  segment->stripes = (mf_stripe *)start;
+  return true;
+}
+
+/* A record that nobody can be looking at: a spare one while no fault handler runs, else a new one. */
+mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind) {
+  mf_segment *segment = NULL;
+  if (is_pooled(kind) && file->spares != NULL && mf_index_quiet()) {
+    segment = file->spares;
+    file->spares = segment->spare_next;
+  } else {
+    segment = calloc(1, sizeof *segment);
+    if (segment == NULL)
+      return NULL;
+    if (is_pooled(kind) && !make_stripes(segment)) {
+      free(segment);
+      return NULL;
+    }
+  }
+  segment->file = file;
+  segment->kind = kind;
+  segment->closing = false;
+  atomic_store(&segment->used, 0);
+  atomic_store(&segment->filled, 0);
+  atomic_store(&segment->first_filled, 0);
+  return segment;
+}
+
+static void link_to_file(mf_segment *segment) {
+  mapfile *file = segment->file;
+  segment->file_previous = NULL;
+  segment->file_next = file->segments;
+  if (file->segments != NULL)
+    file->segments->file_previous = segment;
+  file->segments = segment;
+}
+
+static void unlink_from_file(mf_segment *segment) {
+  if (segment->file_previous != NULL)
+    segment->file_previous->file_next = segment->file_next;
+  else
+    segment->file->segments = segment->file_next;
+  if (segment->file_next != NULL)
+    segment->file_next->file_previous = segment->file_previous;
+}
+
+static void link_to_clock(mf_segment *segment) {
+  mf_segment *hand = mf_process_state.clock_hand;
+  if (hand == NULL) {
+    segment->clock_next = segment->clock_previous = segment;
+    mf_process_state.clock_hand = segment;
+    return;
+  }
+  /* Behind the hand: the last to be looked at. */
+  segment->clock_next = hand;
+  segment->clock_previous = hand->clock_previous;
+  hand->clock_previous->clock_next = segment;
+  hand->clock_previous = segment;
+}
+
+static void unlink_from_clock(mf_segment *segment) {
+  if (segment->clock_next == segment) {
+    mf_process_state.clock_hand = NULL;
+    return;
+  }
+  if (mf_process_state.clock_hand == segment)
+    mf_process_state.clock_hand = segment->clock_next;
+  segment->clock_previous->clock_next = segment->clock_next;
+  segment->clock_next->clock_previous = segment->clock_previous;
+}
+
+/* Make the map, counted before it exists so that the budgets hold at every instant. */
+mapfile_status mf_segment_map(mf_segment *segment, uint64_t offset, size_t length) {
+  mapfile *file = segment->file;
+  void *address;
+  mf_budget_count(file, 1, (int64_t)length);
+  mapfile_status status = os_map(file->handle, offset, length, mf_segment_map_kind(segment->kind), &address);
+  if (status != MAPFILE_OK) {
+    mf_budget_count(file, -1, -(int64_t)length);
+    return status;
+  }
+  segment->address = address;
+  segment->offset = offset;
+  segment->length = length;
+  file->maps_made++;
+  mf_process_state.maps_made++;
+  mf_trace(MAPFILE_EVENT_MAP, file, offset, length, MAPFILE_OK);
+  return MAPFILE_OK;
+}
+
+/* Make the segment known: to the fault handler, to the eviction clock and, last, to pins. */
+mapfile_status mf_segment_publish(mf_segment *segment) {
+  mapfile_status status = mf_inject_apply(segment);
+  if (status != MAPFILE_OK)
+    return status;
+  mf_index_insert(segment);
+  link_to_file(segment);
+  if (is_pooled(segment->kind)) {
+    link_to_clock(segment);
+    atomic_store(&segment->gate, MF_GATE_OPEN);
+  }
+  return MAPFILE_OK;
+}
+
+/* Bytes of address space that a segment is charged for; copied views are charged as memory instead. */
+static uint64_t charged_bytes(const mf_segment *segment) {
+  return segment->kind == MF_OWN_COPY ? 0 : segment->length;
+}
+
+static void unmap(mf_segment *segment) {
+  mapfile *file = segment->file;
+  os_unmap(segment->address, segment->length);
+  mf_budget_count(file, -1, -(int64_t)charged_bytes(segment));
+  mf_trace(MAPFILE_EVENT_UNMAP, file, segment->offset, segment->length, MAPFILE_OK);
+}
+
+/* Undo mf_segment_map for a segment that was never published. */
+static void drop_unpublished(mf_segment *segment) {
+  unmap(segment);
+  if (is_pooled(segment->kind)) {
+    segment->spare_next = segment->file->spares;
+    segment->file->spares = segment;
+  } else {
+    free(segment);
+  }
+}
+
+void mf_segment_give_up(mf_segment *segment) {
+  mapfile *file = segment->file;
+  mf_index_remove(segment);
+  unlink_from_file(segment);
+  unmap(segment);
+  if (!is_pooled(segment->kind)) {
+    mf_index_retire(segment);
+    return;
+  }
+  unlink_from_clock(segment);
+  for (unsigned pool = 0; pool < MF_COUNTED(file->slots); pool++)
+    for (unsigned slot = 0; slot < MF_SLOTS; slot++)
+      if (atomic_load_explicit(&file->slots[pool][slot], memory_order_relaxed) == segment)
+        atomic_store(&file->slots[pool][slot], NULL);
+  segment->spare_next = file->spares;
+  file->spares = segment;
+}
+
+uint64_t mf_segment_pins(const mf_segment *segment) {
+  uint64_t sum = 0;
+  for (unsigned stripe = 0; stripe < mf_process_state.stripes; stripe++)
+    sum += atomic_load(&segment->stripes[stripe].pins);
+  return sum;
+}
+
+bool mf_segment_try_evict(mf_segment *segment) {
+  atomic_store(&segment->gate, MF_GATE_CLOSED);
+  if (mf_segment_pins(segment) != 0) {
+    atomic_store(&segment->gate, MF_GATE_OPEN);
+    return false;
+  }
+  mf_segment_give_up(segment);
+  return true;
+}
+
+/*
+ * Pooled segments
+ */
+
+typedef struct span {
+  uint64_t offset;
+  uint64_t length;
+} span;
+
+/* The whole file and room to grow, or a window of it where a budget is smaller. Empty where that does not hold the
+   range asked for. */
+static span preferred_span(const mapfile *file, uint64_t offset, uint64_t length) {
+  span none = {0, 0};
+  uint64_t window = mf_budget_window(file);
+  if (window < LONGEST_SEGMENT) {
+    span aligned = {offset / window * window, window};
+    return offset + length <= aligned.offset + window ? aligned : none;
+  }
+  uint64_t size = atomic_load(&file->size);
+  uint64_t slack = size / 8;
+  if (slack < LEAST_SLACK)
+    slack = LEAST_SLACK;
+  if (slack > MOST_SLACK)
+    slack = MOST_SLACK;
+  uint64_t wanted = size < UINT64_MAX - slack ? size + slack : size;
+  if (wanted < file->reserve)
+    wanted = file->reserve;
+  if (!os_map_may_pass_end())
+    wanted = size;
+  wanted = mf_page_up(wanted);
+  span whole = {offset / LONGEST_SEGMENT * LONGEST_SEGMENT, LONGEST_SEGMENT};
+  if (wanted <= whole.offset)
+    return none;
+  if (wanted - whole.offset < whole.length)
+    whole.length = wanted - whole.offset;
+  return offset + length <= whole.offset + whole.length ? whole : none;
+}
+
+static span exact_span(uint64_t offset, uint64_t length) {
+  span exact = {mf_page_down(offset), 0};
+  exact.length = mf_page_up(offset + length) - exact.offset;
+  return exact;
+}
+
+static bool span_fits_memory(span wanted) {
+  return wanted.length != 0 && wanted.length <= SIZE_MAX / 2;
+}
+
+static mapfile_status map_span(mf_segment *segment, span wanted) {
+  if (!span_fits_memory(wanted))
+    return MAPFILE_LIMIT;
+  if (!mf_budget_make_room(segment->file, 1, wanted.length)) {
+    mf_set_native_error(0);
+    return MAPFILE_LIMIT;
+  }
+  return mf_segment_map(segment, wanted.offset, (size_t)wanted.length);
+}
+
+/* The system itself refused, though the budgets allow it: idle maps of ours may be what fills its limit. */
+static mapfile_status map_after_eviction(mf_segment *segment, span exact) {
+  if (!span_fits_memory(exact) || !mf_budget_make_room(segment->file, 1, exact.length) || !mf_budget_evict_idle(64))
+    return MAPFILE_LIMIT;
+  return map_span(segment, exact);
+}
+
+/* The promise pin-fallback, in its order: the preferred size, the exact one, then again with idle maps given up. */
+static mapfile_status map_somehow(mf_segment *segment, uint64_t offset, uint64_t length) {
+  span preferred = preferred_span(segment->file, offset, length);
+  span exact = exact_span(offset, length);
+  mapfile_status status = map_span(segment, preferred);
+  if (status == MAPFILE_LIMIT)
+    status = map_span(segment, exact);
+  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact) : status;
+}
+
+static mf_segment *find_covering(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length) {
+  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
+    if (segment->kind == kind && mf_segment_covers(segment, offset, length))
+      return segment;
+  return NULL;
+}
+
+/* Smaller segments that a new one makes needless go as soon as nobody has them pinned. */
+static void give_up_covered(mf_segment *larger) {
+  mf_segment *next;
+  for (mf_segment *segment = larger->file->segments; segment != NULL; segment = next) {
+    next = segment->file_next;
+    if (segment != larger && segment->kind == larger->kind &&
+        mf_segment_covers(larger, segment->offset, segment->length))
+      mf_segment_try_evict(segment);
+  }
+}
+
+static mapfile_status make_pooled(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                                  mf_segment **made) {
+  mf_segment *segment = mf_segment_new(file, kind);
+  if (segment == NULL)
+    return MAPFILE_NO_MEMORY;
+  mapfile_status status = map_somehow(segment, offset, length);
+  if (status != MAPFILE_OK) {
+    segment->spare_next = file->spares;
+    file->spares = segment;
+    return status;
+  }
+  status = mf_segment_publish(segment);
+  if (status != MAPFILE_OK) {
+    drop_unpublished(segment);
+    return status;
+  }
+  give_up_covered(segment);
+  *made = segment;
+  return MAPFILE_OK;
+}
+
+mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, mf_segment **segment,
+                                     mf_stripe **stripe) {
+  enum mf_segment_kind kind = pool == 0 ? MF_POOLED_READ : MF_POOLED_WRITE;
+  mapfile_status status = MAPFILE_OK;
+  os_lock();
+  mf_segment *found = find_covering(file, kind, offset, length);
+  if (found == NULL)
+    status = make_pooled(file, kind, offset, length, &found);
+  if (status == MAPFILE_OK) {
+    /* With the lock held nobody shuts the gate, so counting is enough. */
+    *stripe = &found->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
+    atomic_fetch_add(&(*stripe)->pins, 1);
+    atomic_store_explicit(&found->used, 1, memory_order_relaxed);
+    atomic_store(&file->slots[pool][(offset >> file->slot_shift) % MF_SLOTS], found);
+    *segment = found;
+  }
+  os_unlock();
+  return status;
+}
+
+/*
+ * Segments of one view
+ */
+
+static mapfile_status map_own(mf_segment *segment, uint64_t offset, size_t length) {
+  span exact = exact_span(offset, length);
+  mapfile_status status = map_span(segment, exact);
+  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact) : status;
+}
+
+static mapfile_status memory_for_copy(mf_segment *segment, uint64_t offset, size_t length) {
+  span exact = exact_span(offset, length);
+  void *address;
+  if (!span_fits_memory(exact))
+    return MAPFILE_LIMIT;
+  if (!mf_budget_make_room(segment->file, 1, 0))
+    return MAPFILE_LIMIT;
+  mapfile_status status = os_memory((size_t)exact.length, &address);
+  if (status != MAPFILE_OK)
+    return status;
+  segment->address = address;
+  segment->offset = exact.offset;
+  segment->length = (size_t)exact.length;
+  mf_budget_count(segment->file, 1, 0);
+  return MAPFILE_OK;
+}
+
+mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                              mf_segment **made) {
+  os_lock();
+  mapfile_status status = MAPFILE_NO_MEMORY;
+  mf_segment *segment = mf_segment_new(file, kind);
+  if (segment == NULL)
+    goto out;
+  status = kind == MF_OWN_COPY ? memory_for_copy(segment, offset, length) : map_own(segment, offset, length);
+  if (status != MAPFILE_OK) {
+    free(segment);
+    goto out;
+  }
+  /* A copy's pages are made to fail by its maker, after it has read them. */
+  if (kind == MF_OWN_COPY) {
+    mf_index_insert(segment);
+    link_to_file(segment);
+  } else {
+    status = mf_segment_publish(segment);
+  }
+  if (status != MAPFILE_OK)
+    drop_unpublished(segment);
+  else
+    *made = segment;
+out:
+  os_unlock();
+  return status;
+}
+
+/* Let a view's own segment go; kept for the while that a zero-fill scope is open, because the scope's handler may be
+   about to put zeros at its address, which must not mean anything else by then. */
+void mf_segment_release(mf_segment *segment) {
+  os_lock();
+  if (segment->kind == MF_OWN_FILL && segment->file->fill_scopes > 0)
+    segment->closing = true;
+  else
+    mf_segment_give_up(segment);
+  os_unlock();
+}
+
+/* Give up all segments, or none and BUSY where one is pinned. Closing is exclusive, so no gate is needed. */
+mapfile_status mf_segments_close(mapfile *file) {
+  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
+    if (!is_pooled(segment->kind) || mf_segment_pins(segment) != 0)
+      return MAPFILE_BUSY;
+  while (file->segments != NULL)
+    mf_segment_give_up(file->segments);
+  while (file->spares != NULL) {
+    mf_segment *segment = file->spares;
+    file->spares = segment->spare_next;
+    mf_index_retire(segment);
+  }
+  return MAPFILE_OK;
+}

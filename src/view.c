@@ -1,0 +1,387 @@
+/*
+ * view.c - pinning and unpinning.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+enum {
+  KNOWN_FLAGS = MAPFILE_LIVE | MAPFILE_COPY | MAPFILE_VERIFY | MAPFILE_PRIVATE | MAPFILE_SHARED | MAPFILE_ZERO_FILL
+};
+
+/* The longest range that a pin reads because it could not be mapped. A caller who wants more in memory says COPY. */
+#define LONGEST_FALLBACK (sizeof(void *) > 4 ? UINT64_C(1) << 30 : UINT64_C(64) << 20)
+
+/* What an empty view points at: never NULL, never to be read. */
+static unsigned char nothing[1];
+
+static bool flags_make_sense(uint32_t flags) {
+  uint32_t writable = flags & (MAPFILE_PRIVATE | MAPFILE_SHARED);
+  if ((flags & ~(uint32_t)KNOWN_FLAGS) != 0)
+    return false;
+  if ((flags & MAPFILE_COPY) != 0 && (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0)
+    return false;
+  if (writable == (MAPFILE_PRIVATE | MAPFILE_SHARED))
+    return false;
+  if ((flags & MAPFILE_PRIVATE) != 0 && (flags & MAPFILE_LIVE) != 0)
+    return false;
+  return (flags & MAPFILE_ZERO_FILL) == 0 || writable == 0;
+}
+
+static void fill_view(mapfile_view *view, mapfile *file, uint64_t offset, size_t length, void *data, uint32_t kind) {
+  view->kind = kind;
+  view->data = data;
+  view->length = length;
+  view->offset = offset;
+  view->internal[MF_VIEW_FILE] = (uintptr_t)file;
+}
+
+static void mark_loose(mapfile_view *view, mapfile *file, unsigned thing, void *pointer) {
+  view->internal[MF_VIEW_THING] = (uintptr_t)pointer;
+  view->internal[MF_VIEW_STRIPE] = 0;
+  view->internal[MF_VIEW_MARK] = (uintptr_t)(MF_MARK | thing);
+  atomic_fetch_add(&file->loose_views, 1);
+  atomic_fetch_add(&mf_process_state.loose_views, 1);
+}
+
+static void fill_pooled(mapfile_view *view, mapfile *file, uint64_t offset, size_t length, mf_segment *segment,
+                        mf_stripe *stripe) {
+  fill_view(view, file, offset, length, segment->address + (offset - segment->offset), MAPFILE_KIND_LIVE);
+  view->internal[MF_VIEW_THING] = (uintptr_t)segment;
+  view->internal[MF_VIEW_STRIPE] = (uintptr_t)stripe;
+  view->internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_POOLED;
+}
+
+/* Promise: a pin inside a mapped segment makes no system call and takes no lock. First count, then look at the gate
+   (docs/protocol.md); in the other order an eviction between the two would unmap what this view shows. */
+static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t length, mapfile_view *view) {
+  unsigned slot = (unsigned)(offset >> file->slot_shift) % MF_SLOTS;
+  mf_segment *segment = atomic_load_explicit(&file->slots[pool][slot], memory_order_acquire);
+  if (segment == NULL)
+    return false;
+  mf_stripe *stripe = &segment->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
+  atomic_fetch_add(&stripe->pins, 1);
+  if (atomic_load(&segment->gate) != MF_GATE_OPEN || !mf_segment_covers(segment, offset, length)) {
+    atomic_fetch_sub(&stripe->pins, 1);
+    return false;
+  }
+  if (atomic_load_explicit(&segment->used, memory_order_relaxed) == 0)
+    atomic_store_explicit(&segment->used, 1, memory_order_relaxed);
+  fill_pooled(view, file, offset, length, segment, stripe);
+  return true;
+}
+
+/*
+ * Copies
+ */
+
+static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t length, mapfile_view *view) {
+  if (length > SIZE_MAX / 2 - sizeof(mf_copy))
+    return MAPFILE_LIMIT;
+  /* The bytes begin on a cache line of their own, as a map's would. */
+  mf_copy *copy = malloc(MF_CACHE_LINE + length);
+  if (copy == NULL)
+    return MAPFILE_NO_MEMORY;
+  unsigned char *bytes = (unsigned char *)copy + MF_CACHE_LINE;
+  size_t done;
+  mapfile_status status = mf_read_plain(file, offset, bytes, length, &done);
+  if (status == MAPFILE_OK && done < length)
+    status = MAPFILE_TRUNCATED;
+  if (status != MAPFILE_OK) {
+    free(copy);
+    return status;
+  }
+  copy->length = length;
+  atomic_fetch_add(&file->copied_bytes, length);
+  atomic_fetch_add(&mf_process_state.copied_bytes, length);
+  mark_loose(view, file, MF_MARK_COPY, copy);
+  fill_view(view, file, offset, length, bytes, MAPFILE_KIND_COPIED);
+  return MAPFILE_OK;
+}
+
+/* Read a page of a copy that may be filled with zeros where it cannot be read. */
+static mapfile_status read_or_fill(mapfile *file, mf_segment *segment, size_t from, size_t length, bool fill) {
+  size_t done;
+  mapfile_status status = mf_read_plain(file, segment->offset + from, segment->address + from, length, &done);
+  uint64_t known = atomic_load(&file->size);
+  uint64_t end = segment->offset + from + length;
+  if (status == MAPFILE_OK && (done == length || segment->offset + from + done >= (end < known ? end : known)))
+    return MAPFILE_OK;
+  if (status == MAPFILE_OK)
+    status = MAPFILE_TRUNCATED;
+  if (!fill)
+    return status;
+  memset(segment->address + from + done, 0, length - done);
+  uint64_t none = 0;
+  atomic_compare_exchange_strong(&segment->first_filled, &none, segment->offset + from + done + 1);
+  atomic_fetch_add(&segment->filled, 1);
+  atomic_fetch_add(&file->filled_pages, 1);
+  atomic_fetch_add(&mf_process_state.filled_pages, 1);
+  return MAPFILE_OK;
+}
+
+static mapfile_status read_pages(mapfile *file, mf_segment *segment, bool fill) {
+  size_t step = fill ? os_page_size() : segment->length;
+  for (size_t from = 0; from < segment->length; from += step) {
+    mapfile_status status = read_or_fill(file, segment, from, step, fill);
+    if (status != MAPFILE_OK)
+      return status;
+  }
+  return MAPFILE_OK;
+}
+
+/* A copy in pages of its own, as a map's would lie: for injected ranges, which fault, and for ZERO_FILL. */
+static mapfile_status copy_to_pages(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  mf_segment *segment;
+  mapfile_status status = mf_segment_own(file, MF_OWN_COPY, offset, length, &segment);
+  if (status != MAPFILE_OK)
+    return status;
+  status = read_pages(file, segment, (flags & MAPFILE_ZERO_FILL) != 0);
+  os_lock();
+  if (status == MAPFILE_OK)
+    status = mf_inject_apply(segment);
+  if (status != MAPFILE_OK)
+    mf_segment_give_up(segment);
+  os_unlock();
+  if (status != MAPFILE_OK)
+    return status;
+  if ((flags & MAPFILE_ZERO_FILL) != 0)
+    os_memory_seal(segment->address, segment->length);
+  atomic_fetch_add(&file->copied_bytes, segment->length);
+  atomic_fetch_add(&mf_process_state.copied_bytes, segment->length);
+  mark_loose(view, file, MF_MARK_OWN, segment);
+  fill_view(view, file, offset, length, segment->address + (offset - segment->offset), MAPFILE_KIND_COPIED);
+  return MAPFILE_OK;
+}
+
+static mapfile_status pin_copy(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  mapfile_status status;
+  uint64_t good = length;
+  bool injected = mf_inject_cut(file, offset, &good) != MAPFILE_OK;
+  if (injected || (flags & MAPFILE_ZERO_FILL) != 0) {
+    status = copy_to_pages(file, offset, length, flags, view);
+  } else if (file->stream != NULL && (flags & MAPFILE_PRIVATE) == 0) {
+    mark_loose(view, file, MF_MARK_PLAIN, NULL);
+    fill_view(view, file, offset, length, file->stream + offset, MAPFILE_KIND_COPIED);
+    status = MAPFILE_OK;
+  } else {
+    status = copy_to_memory(file, offset, length, view);
+  }
+  if (status == MAPFILE_OK && (flags & MAPFILE_PRIVATE) != 0)
+    view->kind = MAPFILE_KIND_PRIVATE;
+  return status;
+}
+
+/*
+ * Maps
+ */
+
+static mapfile_status pin_own_map(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                                  mapfile_view *view) {
+  mf_segment *segment;
+  mapfile_status status = mf_segment_own(file, kind, offset, length, &segment);
+  if (status != MAPFILE_OK)
+    return status;
+  mark_loose(view, file, MF_MARK_OWN, segment);
+  fill_view(view, file, offset, length, segment->address + (offset - segment->offset),
+            kind == MF_OWN_PRIVATE ? MAPFILE_KIND_PRIVATE : MAPFILE_KIND_LIVE);
+  return MAPFILE_OK;
+}
+
+static mapfile_status pin_map(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  if (atomic_load_explicit(&file->unmappable, memory_order_relaxed))
+    return MAPFILE_UNSUPPORTED;
+  if ((flags & MAPFILE_PRIVATE) != 0)
+    return pin_own_map(file, MF_OWN_PRIVATE, offset, length, view);
+  if ((flags & MAPFILE_ZERO_FILL) != 0)
+    return pin_own_map(file, MF_OWN_FILL, offset, length, view);
+  unsigned pool = (flags & MAPFILE_SHARED) != 0;
+  mf_segment *segment;
+  mf_stripe *stripe;
+  mapfile_status status = mf_segment_pin_slowly(file, pool, offset, length, &segment, &stripe);
+  if (status == MAPFILE_OK)
+    fill_pooled(view, file, offset, length, segment, stripe);
+  if (status == MAPFILE_UNSUPPORTED && pool == 0)
+    atomic_store(&file->unmappable, true);
+  return status;
+}
+
+/* The promise pin-fallback: what cannot be mapped is read, unless only a map will do. */
+static mapfile_status fall_back(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_status why,
+                                mapfile_view *view) {
+  bool chosen = file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL;
+  if (length > LONGEST_FALLBACK && !chosen)
+    return MAPFILE_LIMIT;
+  int64_t error = mapfile_native_error();
+  mapfile_status status = pin_copy(file, offset, length, flags, view);
+  if (status == MAPFILE_NO_MEMORY && why == MAPFILE_LIMIT) {
+    mf_set_native_error(error);
+    return why;
+  }
+  if (status != MAPFILE_OK || chosen)
+    return status;
+  os_lock();
+  file->fallbacks++;
+  mf_process_state.fallbacks++;
+  os_unlock();
+  mf_trace(MAPFILE_EVENT_FALLBACK, file, offset, length, why);
+  return MAPFILE_OK;
+}
+
+static bool worth_falling_back(mapfile_status why) {
+  return why == MAPFILE_LIMIT || why == MAPFILE_UNSUPPORTED || why == MAPFILE_DENIED || why == MAPFILE_NO_MEMORY;
+}
+
+static mapfile_status pin_range(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  if (length == 0) {
+    mark_loose(view, file, MF_MARK_PLAIN, NULL);
+    fill_view(view, file, offset, 0, nothing, (flags & MAPFILE_COPY) != 0 ? MAPFILE_KIND_COPIED : MAPFILE_KIND_LIVE);
+    return MAPFILE_OK;
+  }
+  if ((flags & MAPFILE_COPY) != 0)
+    return pin_copy(file, offset, length, flags, view);
+  mapfile_status status = pin_map(file, offset, length, flags, view);
+  if (status == MAPFILE_OK || (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0 || !worth_falling_back(status))
+    return status;
+  return fall_back(file, offset, length, flags, status, view);
+}
+
+/* Promise pin-past-end: with VERIFY the true size counts, and the view remembers what the file looked like. */
+static mapfile_status verify(mapfile *file, mapfile_view *view) {
+  if (file->stream != NULL)
+    return MAPFILE_OK;
+  os_file_info now;
+  mapfile_status status = os_file_look(file->handle, &now);
+  if (status != MAPFILE_OK)
+    return status;
+  os_lock();
+  mf_file_learn(file, &now);
+  os_unlock();
+  view->stamp[0] = now.size;
+  view->stamp[1] = (uint64_t)now.modified;
+  view->stamp[2] = (uint64_t)now.changed;
+  return MAPFILE_OK;
+}
+
+static mapfile_status refuse(mapfile_status status) {
+  mf_set_native_error(0);
+  return status;
+}
+
+mapfile_status mf_range_fit(mapfile *file, uint64_t offset, uint64_t *length, uint64_t asked) {
+  uint64_t size = atomic_load_explicit(&file->size, memory_order_acquire);
+  *length = 0;
+  if (asked != MAPFILE_TO_END && asked > UINT64_MAX - offset)
+    return refuse(MAPFILE_INVALID);
+  if (offset > size)
+    return refuse(MAPFILE_END);
+  *length = size - offset;
+  if (asked == MAPFILE_TO_END)
+    return MAPFILE_OK;
+  if (asked > *length)
+    return refuse(MAPFILE_END);
+  *length = asked;
+  return MAPFILE_OK;
+}
+
+static mapfile_status check_pin(mapfile *file, uint32_t flags, const mapfile_view *view) {
+  if (!mf_file_is_open(file) || view == NULL || view->size != sizeof *view || mf_view_is_pinned(view) ||
+      !flags_make_sense(flags))
+    return refuse(MAPFILE_INVALID);
+  if ((flags & MAPFILE_SHARED) != 0 && (file->flags & MAPFILE_WRITE) == 0)
+    return refuse(MAPFILE_DENIED);
+  if ((flags & (MAPFILE_SHARED | MAPFILE_LIVE)) != 0 && (file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL))
+    return refuse(MAPFILE_UNSUPPORTED);
+  return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_pin(mapfile *file, uint64_t offset, uint64_t length, uint32_t flags,
+                                        mapfile_view *view) {
+  mapfile_status status = check_pin(file, flags, view);
+  if (status == MAPFILE_OK && (flags & MAPFILE_VERIFY) != 0)
+    status = verify(file, view);
+  if (status != MAPFILE_OK)
+    return status;
+  status = mf_range_fit(file, offset, &length, length);
+  if (status != MAPFILE_OK)
+    return status;
+  if (length > SIZE_MAX / 2)
+    return refuse(MAPFILE_LIMIT);
+  mf_scope_prune();
+  const uint32_t needs_more = MAPFILE_COPY | MAPFILE_PRIVATE | MAPFILE_ZERO_FILL;
+  if (length == 0 || (flags & needs_more) != 0 ||
+      !pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view))
+    status = pin_range(file, offset, (size_t)length, flags, view);
+  if (status == MAPFILE_OK && (flags & MAPFILE_VERIFY) != 0)
+    view->internal[MF_VIEW_MARK] |= MF_MARK_VERIFY;
+  return status;
+}
+
+/*
+ * Unpinning
+ */
+
+static mapfile_status let_go_own(mapfile *file, mf_segment *segment) {
+  unsigned filled = atomic_load(&segment->filled);
+  if (segment->kind == MF_OWN_COPY) {
+    atomic_fetch_sub(&file->copied_bytes, segment->length);
+    atomic_fetch_sub(&mf_process_state.copied_bytes, segment->length);
+  }
+  mf_segment_release(segment);
+  return filled != 0 ? MAPFILE_UNKNOWN : MAPFILE_OK;
+}
+
+static mapfile_status let_go_loose(mapfile_view *view, mapfile *file) {
+  mapfile_status status = MAPFILE_OK;
+  unsigned thing = mf_view_thing(view);
+  if (thing == MF_MARK_OWN)
+    status = let_go_own(file, (mf_segment *)view->internal[MF_VIEW_THING]);
+  if (thing == MF_MARK_COPY) {
+    mf_copy *copy = (mf_copy *)view->internal[MF_VIEW_THING];
+    atomic_fetch_sub(&file->copied_bytes, copy->length);
+    atomic_fetch_sub(&mf_process_state.copied_bytes, copy->length);
+    free(copy);
+  }
+  atomic_fetch_sub(&mf_process_state.loose_views, 1);
+  atomic_fetch_sub(&file->loose_views, 1);
+  return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
+  mapfile_status status = MAPFILE_OK;
+  if (view == NULL || !mf_view_is_pinned(view))
+    return refuse(MAPFILE_INVALID);
+  mf_scope_prune();
+  if (mf_view_thing(view) != MF_MARK_POOLED)
+    status = let_go_loose(view, (mapfile *)view->internal[MF_VIEW_FILE]);
+  view->kind = MAPFILE_KIND_NONE;
+  view->internal[MF_VIEW_MARK] = 0;
+  if (view->internal[MF_VIEW_STRIPE] != 0) {
+    mf_stripe *stripe = (mf_stripe *)view->internal[MF_VIEW_STRIPE];
+    view->internal[MF_VIEW_STRIPE] = 0;
+    /* Release: what this thread read of the view happened before an eviction that sees the count. Last, because the
+       mapfile may be closed by another thread from here on. */
+    atomic_fetch_sub_explicit(&stripe->pins, 1, memory_order_release);
+  }
+  return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_view_check(const mapfile_view *view) {
+  if (view == NULL || !mf_view_is_pinned(view) || (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) == 0)
+    return refuse(MAPFILE_INVALID);
+  const mapfile *file = (const mapfile *)view->internal[MF_VIEW_FILE];
+  if (file->stream != NULL)
+    return MAPFILE_OK;
+  os_file_info before = {OS_FILE_REGULAR, view->stamp[0], (int64_t)view->stamp[1], (int64_t)view->stamp[2]};
+  os_file_info now;
+  mapfile_status status = os_file_look(file->handle, &now);
+  if (status != MAPFILE_OK)
+    return status;
+  status = mf_file_difference(&before, &now);
+  /* Shorter, but not so far as to reach into the view. */
+  if (status == MAPFILE_TRUNCATED && now.size >= view->offset + view->length)
+    return MAPFILE_CHANGED;
+  return status;
+}
