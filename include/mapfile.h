@@ -415,12 +415,13 @@ typedef struct mapfile_fault {
 /* The place a scope keeps in its caller's frame. All of it is the library's. */
 typedef struct mapfile_scope {
   uint32_t size;
-  uint32_t state;
-  uintptr_t low, high;
+  uint32_t depth;
+  uintptr_t state;
   mapfile *file;
+  const mapfile_view *view;
   mapfile_fault *fault;
-  struct mapfile_scope *outer, *shadowed;
-  uintptr_t internal[6];
+  volatile uint32_t *leave; /* where leaving is no more than a store of 0: that place; else NULL */
+  uintptr_t internal[5];
   jmp_buf registers;
 } mapfile_scope;
 
@@ -468,12 +469,13 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 #define MAPFILE_NAME_(a, b) MAPFILE_JOIN_(a, b)
 #define MAPFILE_SCOPE_ MAPFILE_NAME_(mapfile_scope_at_line_, __LINE__)
 
-#define MAPFILE_TRY(file, view, fault)                                          \
-  {                                                                             \
-    mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave))); \
-    MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                      \
-    MAPFILE_SCOPE_.state = 0;                                                   \
-    if (MAPFILE_SAVE_REGISTERS(MAPFILE_SCOPE_.registers) == 0) {                \
+#define MAPFILE_TRY(file, view, fault)                                                  \
+  {                                                                                     \
+    mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
+    MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
+    MAPFILE_SCOPE_.state = 0;                                                           \
+    MAPFILE_SCOPE_.leave = NULL;                                                        \
+    if (MAPFILE_SAVE_REGISTERS(MAPFILE_SCOPE_.registers) == 0) {                        \
       mapfile_scope_enter(&MAPFILE_SCOPE_, file, view, fault);
 #define MAPFILE_CATCH \
   }                   \
@@ -485,6 +487,15 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 MAPFILE_API void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                                   mapfile_fault *fault);
 MAPFILE_API void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope);
+
+static inline void mapfile_scope_leave_quickly(mapfile_scope *scope) {
+  if (scope->leave != NULL) {
+    *scope->leave = 0;
+    *(volatile uintptr_t *)&scope->state = 0;
+  } else {
+    mapfile_scope_leave(scope);
+  }
+}
 
 #define MAPFILE_SCOPE_INIT(scope) ((scope)->size = (uint32_t)sizeof(mapfile_scope), (scope)->state = 0)
 

@@ -12,7 +12,7 @@
 
 /* Read the page where the fault was: the system then says what it could not say in the signal. */
 static mapfile_status probe_page(const mapfile_fault *fault) {
-  size_t page = os_page_size();
+  size_t page = mf_page_size;
   unsigned char *buffer = malloc(page);
   if (buffer == NULL)
     return MAPFILE_NO_MEMORY;
@@ -39,6 +39,11 @@ static mapfile_status look_for_change(mapfile *file, mapfile_fault *fault) {
   return status == MAPFILE_OK ? MAPFILE_UNKNOWN : MAPFILE_CHANGED;
 }
 
+/* Not asked of a borrowed descriptor, whose position the question would move. */
+static bool page_is_hole(const mapfile *file, uint64_t offset) {
+  return file->owned && os_is_hole(file->handle, mf_page_down(offset), mf_page_size);
+}
+
 static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
   mapfile_status status = mf_inject_status(file, fault->offset);
   if (status != MAPFILE_OK)
@@ -55,8 +60,10 @@ static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
     fault->native_error = status == MAPFILE_TRUNCATED ? 0 : mapfile_native_error();
     return status;
   }
-  /* The page can be read, but a store into it needed space that is not there: a hole of a full file system. */
-  if (fault->access == MAPFILE_FAULT_WRITE && os_file_system_full(file->handle)) {
+  /* The page can be read, but to hold it in a map needed space that is not there. For a store that is so in a full file
+     system; for a load only where the page is a hole, which some file systems (tmpfs) fill even then. */
+  if ((fault->access == MAPFILE_FAULT_WRITE || page_is_hole(file, fault->offset)) &&
+      os_file_system_full(file->handle)) {
     fault->native_error = mapfile_native_error();
     return MAPFILE_NO_SPACE;
   }
@@ -85,7 +92,7 @@ typedef struct touching {
 
 static mapfile_status touch_pages(void *argument) {
   const touching *range = argument;
-  size_t page = os_page_size();
+  size_t page = mf_page_size;
   const volatile unsigned char *end = range->at + range->length;
   for (const volatile unsigned char *at = range->at; at < end;) {
     (void)*at;

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 
 enum {
-  MAGIC_OPEN = 0x4d46494c,
-  MAGIC_CLOSED = 0x636c6f73,
   KNOWN_FLAGS = MAPFILE_WRITE | MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE | MAPFILE_IMMUTABLE |
                 MAPFILE_STREAM | MAPFILE_ADOPT,
   PATH_ONLY_FLAGS = MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE
@@ -19,10 +17,6 @@ enum {
 
 /* Members that every version has: a struct that does not even hold these is a mistake. */
 #define LEAST_OPTIONS_SIZE offsetof(mapfile_options, map_bytes)
-
-bool mf_file_is_open(const mapfile *file) {
-  return file != NULL && file->magic == MAGIC_OPEN;
-}
 
 /* Take over options of any version: what an older header does not have is the default, what a newer one has must be
    zero. */
@@ -95,7 +89,7 @@ static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_opt
   }
   atomic_store(&file->size, file->known.size);
   atomic_store(&file->unmappable, file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL);
-  file->magic = MAGIC_OPEN;
+  file->magic = MF_MAGIC_OPEN;
   os_lock();
   file->slot_shift = slot_shift(file);
   mf_process_state.open_files++;
@@ -176,7 +170,7 @@ mapfile_status MAPFILE_CALL mapfile_close(mapfile *file) {
   if (status == MAPFILE_OK) {
     mf_inject_forget(file);
     mf_process_state.open_files--;
-    file->magic = MAGIC_CLOSED;
+    file->magic = MF_MAGIC_CLOSED;
   }
   os_unlock();
   if (status != MAPFILE_OK)
@@ -196,11 +190,6 @@ mapfile_status MAPFILE_CALL mapfile_size(mapfile *file, uint64_t *size) {
   return MAPFILE_OK;
 }
 
-void mf_file_learn(mapfile *file, const os_file_info *info) {
-  file->known = *info;
-  atomic_store(&file->size, info->size);
-}
-
 mapfile_status mf_file_difference(const os_file_info *before, const os_file_info *now) {
   if (now->size < before->size)
     return MAPFILE_TRUNCATED;
@@ -209,18 +198,38 @@ mapfile_status mf_file_difference(const os_file_info *before, const os_file_info
   return MAPFILE_OK;
 }
 
+/* The lock is not held while the system is asked, so another thread may have learned something newer meanwhile; then
+   this look is thrown away and the system is asked again. Whoever is first gets through. */
+mapfile_status mf_file_refresh(mapfile *file, os_file_info *now, mapfile_status *difference) {
+  bool newest;
+  do {
+    os_lock();
+    uint64_t looks = file->looks;
+    os_unlock();
+    mapfile_status status = os_file_look(file->handle, now);
+    if (status != MAPFILE_OK)
+      return status;
+    os_lock();
+    newest = looks == file->looks;
+    if (newest) {
+      *difference = mf_file_difference(&file->known, now);
+      file->known = *now;
+      file->looks++;
+      atomic_store(&file->size, now->size);
+    }
+    os_unlock();
+  } while (!newest);
+  return MAPFILE_OK;
+}
+
 mapfile_status MAPFILE_CALL mapfile_check(mapfile *file) {
   os_file_info now;
+  mapfile_status difference;
+  mf_set_native_error(0);
   if (!mf_file_is_open(file))
     return MAPFILE_INVALID;
   if (file->stream != NULL)
     return MAPFILE_OK;
-  mapfile_status status = os_file_look(file->handle, &now);
-  if (status != MAPFILE_OK)
-    return status;
-  os_lock();
-  status = mf_file_difference(&file->known, &now);
-  mf_file_learn(file, &now);
-  os_unlock();
-  return status;
+  mapfile_status status = mf_file_refresh(file, &now, &difference);
+  return status == MAPFILE_OK ? difference : status;
 }

@@ -53,6 +53,8 @@ mapfile_status MAPFILE_CALL mapfile_find(mapfile *file, uint64_t offset, uint64_
                   .argument = &wanted};
   mapfile_status status = mf_walk_run(&walk);
   *count = walk.done;
+  if (status == MAPFILE_CANCELLED && wanted.found + needle_length > walk.end)
+    status = MAPFILE_TRUNCATED;
   if (status == MAPFILE_CANCELLED) {
     *found = wanted.found;
     *count = wanted.found + needle_length - offset;

@@ -18,6 +18,14 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#if defined(__GNUC__)
+#define MF_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define MF_NOINLINE __attribute__((noinline))
+#else
+#define MF_UNLIKELY(condition) (condition)
+#define MF_NOINLINE
+#endif
+
 #define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { MF_CACHE_LINE = 64, MF_SLOTS = 8, MF_INDEX_LEVELS = 12, MF_RING = 8 };
@@ -106,6 +114,7 @@ struct mapfile {
 
   /* Locked. */
   os_file_info known;
+  uint64_t looks; /* how often known was set */
   mf_segment *segments;
   mf_segment *spares;
   mf_injection *injections;
@@ -174,8 +183,14 @@ void mf_index_leave(void);                    /* handler */
  * Files (file.c, stream.c)
  */
 
-bool mf_file_is_open(const mapfile *file);
-void mf_file_learn(mapfile *file, const os_file_info *info); /* locked */
+enum { MF_MAGIC_OPEN = 0x4d46494c, MF_MAGIC_CLOSED = 0x636c6f73 };
+
+static inline bool mf_file_is_open(const mapfile *file) {
+  return file != NULL && file->magic == MF_MAGIC_OPEN;
+}
+
+/* Ask the system how the file is now, and make that the known state. */
+mapfile_status mf_file_refresh(mapfile *file, os_file_info *now, mapfile_status *difference);
 mapfile_status mf_file_difference(const os_file_info *before, const os_file_info *now);
 mapfile_status mf_stream_load(mapfile *file, uint64_t limit);
 void mf_stream_unload(mapfile *file);
@@ -200,7 +215,7 @@ enum {
 };
 
 static inline bool mf_view_is_pinned(const mapfile_view *view) {
-  return view->size == sizeof(mapfile_view) && (view->internal[MF_VIEW_MARK] & MF_MARK_MASK) == MF_MARK;
+  return (view->internal[MF_VIEW_MARK] & MF_MARK_MASK) == MF_MARK;
 }
 
 static inline unsigned mf_view_thing(const mapfile_view *view) {
@@ -220,14 +235,14 @@ typedef struct mf_thread {
   uint32_t depth;   /* scopes entered */
   uint32_t ready;   /* prepared for scopes */
   uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
-  uintptr_t stack_low, stack_high;
+  uintptr_t stack_low, stack_size;
   int64_t native_error;
-  /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. */
-  struct mf_ring_entry {
-    mapfile_scope *scope;
-    uintptr_t frame;
-  } ring[MF_RING];
+  /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
+     with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
+  uintptr_t ring[MF_RING];
 } mf_thread;
+
+enum { MF_ELSEWHERE = 1 };
 
 extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
@@ -273,6 +288,7 @@ typedef struct mf_walk {
   mapfile_chunk chunk;
   void *argument;
   uint64_t done; /* bytes that chunk has finished */
+  uint64_t end;  /* where the file ends now, if the walk went through a map that may show zeros behind it */
 } mf_walk;
 
 mapfile_status mf_walk_run(mf_walk *walk);
@@ -297,13 +313,16 @@ static inline bool mf_all_zero(const void *bytes, size_t length) {
   return true;
 }
 
+/* os_page_size, had without a call; set before the first mapfile is opened. */
+extern size_t mf_page_size;
+
 static inline uint64_t mf_page_down(uint64_t value) {
-  return value & ~(uint64_t)(os_page_size() - 1);
+  return value & ~(uint64_t)(mf_page_size - 1);
 }
 
 /* The next multiple of the page size; UINT64_MAX pages down where that would overflow. */
 static inline uint64_t mf_page_up(uint64_t value) {
-  uint64_t up = value + (os_page_size() - 1);
+  uint64_t up = value + (mf_page_size - 1);
   return mf_page_down(up < value ? UINT64_MAX : up);
 }
 

@@ -44,26 +44,30 @@ mapfile_status MAPFILE_CALL mapfile_read(mapfile *file, uint64_t offset, void *b
  */
 
 typedef struct comparison {
-  const unsigned char *buffer;
+  const unsigned char *buffer; /* what belongs to offset */
+  uint64_t offset;
   int order;
   uint64_t equal;
 } comparison;
 
+/* The file may be written while it is compared: each byte that decides is read once, and a difference that memcmp saw
+   may be gone when it is looked for. */
 static mapfile_status compare_piece(void *argument, const void *data, size_t length, uint64_t offset) {
   comparison *compared = argument;
-  const unsigned char *bytes = data;
-  (void)offset;
-  if (memcmp(bytes, compared->buffer, length) == 0) {
-    compared->buffer += length;
-    compared->equal += length;
-    return MAPFILE_OK;
+  const volatile unsigned char *bytes = data;
+  const unsigned char *wanted = compared->buffer + (size_t)(offset - compared->offset);
+  if (memcmp(data, wanted, length) != 0) {
+    for (size_t at = 0; at < length; at++) {
+      unsigned char byte = bytes[at];
+      if (byte == wanted[at])
+        continue;
+      compared->order = byte < wanted[at] ? -1 : 1;
+      compared->equal = offset - compared->offset + at;
+      return MAPFILE_CANCELLED;
+    }
   }
-  size_t at = 0;
-  while (bytes[at] == compared->buffer[at])
-    at++;
-  compared->order = bytes[at] < compared->buffer[at] ? -1 : 1;
-  compared->equal += at;
-  return MAPFILE_CANCELLED;
+  compared->equal = offset - compared->offset + length;
+  return MAPFILE_OK;
 }
 
 mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, const void *buffer, size_t length,
@@ -77,7 +81,7 @@ mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, cons
   mapfile_status fit = mf_range_fit(file, offset, &there, length);
   if (fit == MAPFILE_INVALID)
     return fit;
-  comparison compared = {buffer, 0, 0};
+  comparison compared = {buffer, offset, 0, 0};
   mf_walk walk = {.file = file,
                   .offset = offset,
                   .length = there,
@@ -85,6 +89,11 @@ mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, cons
                   .chunk = compare_piece,
                   .argument = &compared};
   mapfile_status status = mf_walk_run(&walk);
+  if (offset + compared.equal >= walk.end && walk.end < offset + there) {
+    /* What decided lies behind the file's new end, where a map shows zeros. */
+    compared.equal = walk.end > offset ? walk.end - offset : 0;
+    status = MAPFILE_TRUNCATED;
+  }
   *count = (size_t)compared.equal;
   if (status == MAPFILE_CANCELLED)
     status = MAPFILE_OK;

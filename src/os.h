@@ -46,6 +46,8 @@ mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t lengt
 /* Send from file to handle inside the kernel, once; *done is always set, 0 with OK at the end of the file.
    UNSUPPORTED: this pair cannot, copy through memory instead. */
 mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intptr_t handle, size_t *done);
+/* Does the file certainly hold no data in this range? Moves the handle's position. */
+bool os_is_hole(intptr_t handle, uint64_t offset, uint64_t length);
 /* Is there no space left for another page in the file's file system? */
 bool os_file_system_full(intptr_t handle);
 

@@ -25,7 +25,10 @@ static atomic_uint readers;
 static mf_segment *retired; /* unlinked, to be freed; locked */
 static uint32_t random_state = 0x9e3779b9u;
 
+size_t mf_page_size;
+
 void mf_process_begin(void) {
+  mf_page_size = os_page_size();
   mf_budget_begin();
 }
 

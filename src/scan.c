@@ -43,7 +43,7 @@ static void release_behind(part *over, uint64_t done) {
 /* How far one piece takes the walk: to a page border of the file, so that a bad page costs no more of its neighbours
    than it must. */
 static size_t piece_at(const mf_walk *walk, uint64_t offset) {
-  return walk->piece - (size_t)(offset & (os_page_size() - 1));
+  return walk->piece - (size_t)(offset & (mf_page_size - 1));
 }
 
 /* Runs in a scope: what it has done lies in the walk, not in local variables. */
@@ -71,7 +71,7 @@ static mapfile_status walk_part(void *argument) {
 }
 
 static void settle_piece(mf_walk *walk, size_t preferred) {
-  size_t page = os_page_size();
+  size_t page = mf_page_size;
   if (walk->piece == 0)
     walk->piece = preferred;
   if (walk->piece > SIZE_MAX / 4)
@@ -214,19 +214,43 @@ static mapfile_status walk_copies(mf_walk *walk) {
   return status;
 }
 
+/* A file that was cut shows zeros from its new end to the end of that page, and no fault: only the system can tell. */
+static mapfile_status look_at_end(mf_walk *walk, mapfile_status status) {
+  os_file_info now;
+  if ((walk->flags & MAPFILE_SCAN_COPY) != 0 || (walk->file->flags & MAPFILE_IMMUTABLE) != 0 ||
+      (status != MAPFILE_OK && status != MAPFILE_CANCELLED && status != MAPFILE_TRUNCATED))
+    return status;
+  int64_t error = mapfile_native_error();
+  if (os_file_look(walk->file->handle, &now) != MAPFILE_OK) {
+    mf_set_native_error(error);
+    return status;
+  }
+  walk->end = now.size;
+  if (now.size >= walk->offset + walk->length)
+    return status;
+  uint64_t there = now.size > walk->offset ? now.size - walk->offset : 0;
+  if (walk->done > there)
+    walk->done = there;
+  return status == MAPFILE_OK ? MAPFILE_TRUNCATED : status;
+}
+
+static mapfile_status walk_mapped(mf_walk *walk, bool *refused) {
+  settle_piece(walk, MAPPED_PIECE);
+  bool is_short = walk->length <= SHORT_RANGE && (walk->flags & MAPFILE_SCAN_ONCE) == 0;
+  mapfile_status status = is_short ? walk_pooled(walk, refused) : walk_own(walk, refused);
+  return *refused ? status : look_at_end(walk, status);
+}
+
 /* Maps are for what can be mapped; whatever stands in the way, reading is left. */
 mapfile_status mf_walk_run(mf_walk *walk) {
-  mapfile *file = walk->file;
-  bool copies = (walk->flags & MAPFILE_SCAN_COPY) != 0 || atomic_load(&file->unmappable);
   size_t piece = walk->piece;
-  bool refused = false;
-  mapfile_status status = MAPFILE_OK;
+  bool refused = true;
+  walk->end = UINT64_MAX;
   if (walk->length == 0)
     return MAPFILE_OK;
-  if (!copies) {
-    settle_piece(walk, MAPPED_PIECE);
-    bool is_short = walk->length <= SHORT_RANGE && (walk->flags & MAPFILE_SCAN_ONCE) == 0;
-    status = is_short ? walk_pooled(walk, &refused) : walk_own(walk, &refused);
+  if ((walk->flags & MAPFILE_SCAN_COPY) == 0 && !atomic_load(&walk->file->unmappable)) {
+    refused = false;
+    mapfile_status status = walk_mapped(walk, &refused);
     if (!refused)
       return status;
     walk->piece = piece;

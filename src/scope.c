@@ -19,11 +19,15 @@
 
 _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
-/* Values of scope->state. */
-enum { SCOPE_IDLE = 0, SCOPE_ARMED = 0x5c09e, SCOPE_FILLING = 0x5c0f1, SCOPE_FAULTED = 0x5c0fa };
+/* scope->state of a scope that is entered: one of these, mixed with its address, so that rubbish and copies are not
+   taken for one. 0: not entered. */
+enum { SCOPE_IDLE = 0, SCOPE_ARMED = 0x6d617001, SCOPE_FILLING = 0x6d617002, SCOPE_FAULTED = 0x6d617003 };
 
 /* What scope->internal holds. */
-enum { IN_MARK = 0, IN_FRAME = 1, IN_DEPTH = 2, IN_SHADOWED_FRAME = 3, IN_VIEW = 4, IN_FILLED = 5 };
+enum {
+  IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
+  IN_FRAME = 1     /* where a scope that is not on the thread's own stack stands */
+};
 
 /* A scope that does not lie on the stack itself (a sanitizer moved it) is placed by the frame of the function that
    entered it; this much above, because that function's caller may have popped arguments since. */
@@ -50,8 +54,8 @@ uint32_t mf_handler_flags(void) {
   return atomic_load(&handler_flags);
 }
 
-static uintptr_t mark_of(const mapfile_scope *scope) {
-  return (uintptr_t)scope ^ (uintptr_t)0x6d61704du;
+static inline uintptr_t state_of(const mapfile_scope *scope, uintptr_t state) {
+  return (uintptr_t)scope ^ state;
 }
 
 /*
@@ -76,8 +80,11 @@ static mapfile_status prepare_thread(mf_thread *thread) {
   mapfile_status status = mf_begin();
   if (status == MAPFILE_OK)
     status = install_handlers();
+  uintptr_t high;
   if (status == MAPFILE_OK)
-    status = os_stack_bounds(&thread->stack_low, &thread->stack_high);
+    status = os_stack_bounds(&thread->stack_low, &high);
+  if (status == MAPFILE_OK)
+    thread->stack_size = high - thread->stack_low;
   /* Promise fault-blocked: looked at here and not at each scope, because asking is a system call. */
   if (status == MAPFILE_OK)
     status = os_fault_prepare_thread(mf_handler_flags());
@@ -90,37 +97,46 @@ static mapfile_status prepare_thread(mf_thread *thread) {
  * The list of a thread's scopes
  */
 
-static bool within(uintptr_t address, uintptr_t low, uintptr_t high) {
+static inline bool within(uintptr_t address, uintptr_t low, uintptr_t high) {
   return address >= low && address < high;
 }
 
-static bool on_own_stack(const mf_thread *thread, uintptr_t address) {
-  return within(address, thread->stack_low, thread->stack_high);
+static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
+  return address - thread->stack_low < thread->stack_size;
 }
 
-static bool is_marked(const mapfile_scope *scope) {
-  return scope->internal[IN_MARK] == mark_of(scope);
+static inline bool is_entered(const mapfile_scope *scope) {
+  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING);
+}
+
+static inline mapfile_scope *scope_of(uintptr_t entry) {
+  return (mapfile_scope *)(entry & ~(uintptr_t)MF_ELSEWHERE);
+}
+
+static MF_UNINSTRUMENTED uintptr_t frame_of(uintptr_t entry) {
+  return (entry & MF_ELSEWHERE) != 0 ? scope_of(entry)->internal[IN_FRAME] : entry;
 }
 
 /* Seen from a frame at here: is the scope's frame gone? It is where it lies deeper on the same stack, on another stack
    while the thread runs on its own, where a scope of the same address is being entered, or where what has been laid
    over it broke its mark. */
-static MF_UNINSTRUMENTED bool is_gone(const mf_thread *thread, const struct mf_ring_entry *entry, uintptr_t here,
+static MF_UNINSTRUMENTED bool is_gone(const mf_thread *thread, uintptr_t entry, uintptr_t here,
                                       const mapfile_scope *entering) {
-  bool here_own = on_own_stack(thread, here), entry_own = on_own_stack(thread, entry->frame);
-  if (entry->scope == entering)
+  uintptr_t frame = frame_of(entry);
+  bool here_own = on_own_stack(thread, here), frame_own = on_own_stack(thread, frame);
+  if (scope_of(entry) == entering)
     return true;
-  if (here_own != entry_own)
+  if (here_own != frame_own)
     return here_own;
-  return entry->frame < here || !is_marked(entry->scope);
+  return frame < here || !is_entered(scope_of(entry));
 }
 
 static void drop_gone(mf_thread *thread, uintptr_t here, const mapfile_scope *entering) {
   while (thread->depth > 0) {
-    struct mf_ring_entry *top = &thread->ring[(thread->depth - 1) % MF_RING];
-    if (top->scope == NULL || !is_gone(thread, top, here, entering))
+    uintptr_t *top = &thread->ring[(thread->depth - 1) % MF_RING];
+    if (*top == 0 || !is_gone(thread, *top, here, entering))
       return;
-    top->scope = NULL;
+    *top = 0;
     thread->depth--;
   }
 }
@@ -131,54 +147,52 @@ void mf_scope_prune(void) {
     drop_gone(thread, (uintptr_t)__builtin_frame_address(0), NULL);
 }
 
-/* Where a scope that is not on the thread's stack stands, or 0 where the stack is nobody's that is known. */
-static uintptr_t frame_elsewhere(const mf_thread *thread, uintptr_t scope, uintptr_t caller) {
-  uintptr_t low, high;
-  if (on_own_stack(thread, caller))
-    return caller + FRAME_SLACK;
-  if (!os_on_other_stack(caller, &low, &high))
-    return 0;
-  return within(scope, low, high) ? scope : caller + FRAME_SLACK;
-}
-
-static inline mapfile_status push(mf_thread *thread, mapfile_scope *scope, uint32_t state, uintptr_t caller) {
-  uintptr_t frame = (uintptr_t)scope;
-  if (!on_own_stack(thread, frame) || !on_own_stack(thread, caller)) {
-    frame = frame_elsewhere(thread, frame, caller);
-    if (frame == 0)
+/* Place a scope that is not on the thread's own stack; UNSUPPORTED where it runs on a stack that nobody knows. */
+static mapfile_status place_elsewhere(const mf_thread *thread, mapfile_scope *scope, uintptr_t caller) {
+  uintptr_t low, high, frame = (uintptr_t)scope;
+  mf_set_native_error(0);
+  if (!on_own_stack(thread, caller)) {
+    if (!os_on_other_stack(caller, &low, &high))
       return MAPFILE_UNSUPPORTED;
+    scope->internal[IN_FRAME] = within(frame, low, high) ? frame : caller + FRAME_SLACK;
+  } else {
+    scope->internal[IN_FRAME] = caller + FRAME_SLACK;
   }
-  if (thread->depth > 0)
-    drop_gone(thread, caller, scope);
-  uint32_t depth = thread->depth;
-  struct mf_ring_entry *entry = &thread->ring[depth % MF_RING];
-  struct mf_ring_entry *outer = &thread->ring[(depth - 1) % MF_RING];
-  scope->outer = depth > 0 ? outer->scope : NULL;
-  scope->shadowed = entry->scope;
-  scope->internal[IN_SHADOWED_FRAME] = entry->frame;
-  scope->internal[IN_FRAME] = frame;
-  scope->internal[IN_DEPTH] = depth;
-  scope->internal[IN_MARK] = mark_of(scope);
-  scope->state = state;
-  /* The compiler may not move these stores past the guarded code, nor drop them: a handler reads them. */
-  atomic_signal_fence(memory_order_seq_cst);
-  entry->scope = scope;
-  entry->frame = frame;
-  thread->depth = depth + 1;
-  atomic_signal_fence(memory_order_seq_cst);
   return MAPFILE_OK;
 }
 
-/* handler: also run by the fault handler, on the scope it leaves to. */
-static inline void pop(mf_thread *thread, mapfile_scope *scope) {
-  uint32_t depth = (uint32_t)scope->internal[IN_DEPTH];
+/* The compiler may not move what is stored in between past the guarded code, nor drop it: a handler reads it. */
+static inline void push_entry(mf_thread *thread, mapfile_scope *scope, uintptr_t entry, uintptr_t state) {
+  uint32_t depth = thread->depth;
+  uintptr_t *place = &thread->ring[depth % MF_RING];
+  /* Only where there is something to shadow: each load of what the last scope has just stored costs as much as all the
+     rest. */
+  if (depth >= MF_RING)
+    scope->internal[IN_SHADOWED] = *place;
+  scope->depth = depth;
+  scope->state = state_of(scope, state);
   atomic_signal_fence(memory_order_seq_cst);
+  *place = entry;
+  thread->depth = depth + 1;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Inner scopes that were never left: their frames are gone. */
+static void forget_inner(mf_thread *thread, uint32_t depth) {
   for (uint32_t above = depth + 1; above < thread->depth && above <= depth + MF_RING; above++)
-    thread->ring[above % MF_RING].scope = NULL;
-  thread->ring[depth % MF_RING].scope = scope->shadowed;
-  thread->ring[depth % MF_RING].frame = scope->internal[IN_SHADOWED_FRAME];
+    thread->ring[above % MF_RING] = 0;
+}
+
+/* handler: also run by the fault handler, on the scope it leaves to. */
+static inline void pop(mf_thread *thread, mapfile_scope *scope, uintptr_t state) {
+  uint32_t depth = scope->depth;
+  atomic_signal_fence(memory_order_seq_cst);
+  if (thread->depth != depth + 1)
+    forget_inner(thread, depth);
+  if (depth >= MF_RING)
+    thread->ring[depth % MF_RING] = scope->internal[IN_SHADOWED];
   thread->depth = depth;
-  scope->internal[IN_MARK] = 0;
+  scope->state = state;
   atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -186,42 +200,10 @@ static inline void pop(mf_thread *thread, mapfile_scope *scope) {
  * Entering
  */
 
-/* The pages of a view: a fault in the same page, just outside, has the same cause (vector instructions read whole
-   blocks). Plain memory cannot fault, and its neighbours are not ours: it has no range. */
-static void take_range(mapfile_scope *scope, const mapfile_view *view) {
-  unsigned thing = mf_view_thing(view);
-  scope->low = scope->high = 0;
-  if (thing != MF_MARK_POOLED && thing != MF_MARK_OWN)
-    return;
-  uintptr_t page = os_page_size();
-  uintptr_t data = (uintptr_t)view->data;
-  scope->low = data & ~(page - 1);
-  scope->high = (data + view->length + page - 1) & ~(page - 1);
-}
-
 static inline bool arguments_fit(const mapfile *file, const mapfile_view *view) {
   if (!mf_file_is_open(file))
     return false;
   return view == NULL || (mf_view_is_pinned(view) && view->internal[MF_VIEW_FILE] == (uintptr_t)file);
-}
-
-static inline mapfile_status enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault,
-                                   uint32_t state, uintptr_t caller) {
-  mf_thread *thread = &mf_this_thread;
-  if (!arguments_fit(file, view))
-    return MAPFILE_INVALID;
-  if (thread->ready == 0) {
-    mapfile_status status = prepare_thread(thread);
-    if (status != MAPFILE_OK)
-      return status;
-  }
-  scope->file = file;
-  scope->fault = fault;
-  scope->internal[IN_VIEW] = (uintptr_t)view;
-  scope->internal[IN_FILLED] = 0;
-  if (view != NULL)
-    take_range(scope, view);
-  return push(thread, scope, state, caller);
 }
 
 static void begin_fault(mapfile_fault *fault) {
@@ -231,19 +213,82 @@ static void begin_fault(mapfile_fault *fault) {
   fault->size = size;
 }
 
-void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+static bool record_fits(const mapfile_fault *fault) {
+  return fault == NULL || fault->size >= sizeof *fault;
+}
+
+/* Everything there is to look at on entering. Not inlined, so that the usual case below stays short. */
+static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                  mapfile_fault *fault, uintptr_t state) {
+  mf_thread *thread = &mf_this_thread;
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  mapfile_status status = MAPFILE_OK;
+  mf_set_native_error(0);
+  if (!record_fits(fault) || !arguments_fit(file, view))
+    return MAPFILE_INVALID;
+  if (fault != NULL && fault->status != MAPFILE_OK)
+    begin_fault(fault);
+  if (thread->ready == 0)
+    status = prepare_thread(thread);
+  uintptr_t entry = (uintptr_t)scope;
+  if (status == MAPFILE_OK && !on_own_stack(thread, entry)) {
+    status = place_elsewhere(thread, scope, here);
+    entry |= MF_ELSEWHERE;
+  }
+  if (status != MAPFILE_OK)
+    return status;
+  drop_gone(thread, here, scope);
+  scope->file = file;
+  scope->view = view;
+  scope->fault = fault;
+  scope->leave = NULL;
+  push_entry(thread, scope, entry, state);
+  return MAPFILE_OK;
+}
+
+/* Neither zeros to report nor VERIFY to keep. */
+static inline bool is_left_simply(const mapfile_view *view) {
+  return (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) == 0 && mf_view_thing(view) != MF_MARK_OWN;
+}
+
+/* The usual case, in as few steps as it can be had: the thread is prepared (else its stack has no size), the scope lies
+   on its stack and is the outermost. False: look with care. */
+static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
+  mf_thread *thread = &mf_this_thread;
+  bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) && fault->size >= sizeof *fault &&
+               fault->status == MAPFILE_OK && arguments_fit(file, view);
+  if (MF_UNLIKELY(!usual))
+    return false;
+  scope->file = file;
+  scope->view = view;
+  scope->fault = fault;
+  scope->leave = view == NULL || is_left_simply(view) ? &thread->depth : NULL;
+  push_entry(thread, scope, (uintptr_t)scope, SCOPE_ARMED);
+  return true;
+}
+
+static mapfile_status record_refusal(mapfile_fault *fault, mapfile_status status) {
+  if (fault != NULL && record_fits(fault))
+    fault->status = status;
+  return status;
+}
+
+static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                       mapfile_fault *fault) {
   mapfile_status status = MAPFILE_INVALID;
-  if (fault != NULL && fault->size >= sizeof *fault) {
-    if (fault->status != MAPFILE_OK)
-      begin_fault(fault);
-    status = enter(scope, file, view, fault, SCOPE_ARMED, (uintptr_t)__builtin_frame_address(0));
-    if (status == MAPFILE_OK)
-      return;
-    fault->status = status;
-  }
+  if (fault != NULL)
+    status = enter_with_care(scope, file, view, fault, SCOPE_ARMED);
+  if (status == MAPFILE_OK)
+    return;
+  record_refusal(fault, status);
   scope->state = SCOPE_IDLE;
   longjmp(scope->registers, 1);
+}
+
+void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                      mapfile_fault *fault) {
+  if (fault == NULL || !enter_quickly(scope, file, view, fault))
+    enter_or_jump(scope, file, view, fault);
 }
 
 /*
@@ -267,7 +312,7 @@ static mapfile_status report_filled(const mf_segment *segment, mapfile_fault *fa
     fault->file = segment->file;
     fault->offset = offset;
     fault->address = segment->address + (offset - segment->offset);
-    fault->length = os_page_size();
+    fault->length = mf_page_size;
   }
   fault->filled_pages += filled;
   return MAPFILE_UNKNOWN;
@@ -290,56 +335,67 @@ static mapfile_status check_after(const mapfile_view *view, mapfile_fault *fault
   return status;
 }
 
-void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
-  if (scope->state == SCOPE_ARMED) {
-    pop(&mf_this_thread, scope);
-    scope->state = SCOPE_IDLE;
-    if (scope->internal[IN_VIEW] != 0) {
-      const mf_segment *segment = own_segment((const mapfile_view *)scope->internal[IN_VIEW]);
-      if (segment != NULL)
-        report_filled(segment, scope->fault);
-    }
-  } else if (scope->state == SCOPE_FAULTED) {
-    scope->state = SCOPE_IDLE;
+static MF_NOINLINE void leave_with_care(mapfile_scope *scope) {
+  if (scope->state == state_of(scope, SCOPE_FAULTED))
     mf_trace(MAPFILE_EVENT_FAULT, scope->file, scope->fault->offset, scope->fault->length, scope->fault->status);
-  }
+  else if (own_segment(scope->view) != NULL)
+    report_filled(own_segment(scope->view), scope->fault);
+  scope->state = SCOPE_IDLE;
 }
 
-/* Not instrumented, because AddressSanitizer could move the scope off the stack. */
-MF_UNINSTRUMENTED static mapfile_status run_in_scope(mapfile *file, const mapfile_view *view, mapfile_body body,
-                                                     void *argument, mapfile_fault *fault) {
-  mapfile_scope scope;
-  if (MAPFILE_SAVE_REGISTERS(scope.registers) != 0) {
-    const mapfile_fault *taken = scope.fault;
-    mf_trace(MAPFILE_EVENT_FAULT, taken->file, taken->offset, taken->length, taken->status);
-    return taken->status;
+void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
+  if (scope->state == SCOPE_IDLE)
+    return;
+  if (scope->state == state_of(scope, SCOPE_ARMED)) {
+    pop(&mf_this_thread, scope, SCOPE_IDLE);
+    if (scope->view == NULL || mf_view_thing(scope->view) != MF_MARK_OWN)
+      return;
   }
-  mapfile_status status = enter(&scope, file, view, fault, SCOPE_ARMED, (uintptr_t)__builtin_frame_address(0));
-  if (status != MAPFILE_OK)
-    return fault->status = status;
-  status = body(argument);
-  pop(&mf_this_thread, &scope);
-  return status;
+  leave_with_care(scope);
 }
 
-mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view, mapfile_body body, void *argument,
-                                        mapfile_fault *fault) {
-  mapfile_fault unwanted = MAPFILE_FAULT_INIT;
-  mapfile_fault *record = fault != NULL ? fault : &unwanted;
-  if (body == NULL || record->size < sizeof *record) {
-    mf_set_native_error(0);
-    return MAPFILE_INVALID;
-  }
-  if (record->status != MAPFILE_OK)
-    begin_fault(record);
-  mapfile_status status = run_in_scope(file, view, body, argument, record);
-  if (record->status != MAPFILE_OK || view == NULL)
+/* What the callback form does at its end beyond the scope itself, rarely. */
+static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
+  const mapfile_view *view = scope->view;
+  pop(&mf_this_thread, scope, SCOPE_IDLE);
+  if (view == NULL || is_left_simply(view))
     return status;
-  if (mf_view_thing(view) == MF_MARK_OWN || (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) != 0) {
-    mapfile_status after = check_after(view, record);
-    if (status == MAPFILE_OK)
-      status = after;
+  mapfile_status after = check_after(view, scope->fault);
+  return status == MAPFILE_OK ? after : status;
+}
+
+static MF_NOINLINE mapfile_status finish_fault(const mapfile_scope *scope) {
+  const mapfile_fault *fault = scope->fault;
+  mf_trace(MAPFILE_EVENT_FAULT, fault->file, fault->offset, fault->length, fault->status);
+  return fault->status;
+}
+
+static MF_NOINLINE mapfile_status try_without_record(mapfile *file, const mapfile_view *view, mapfile_body body,
+                                                     void *argument) {
+  mapfile_fault unwanted = MAPFILE_FAULT_INIT;
+  return mapfile_try(file, view, body, argument, &unwanted);
+}
+
+/* The scope is entered before its registers are saved: nothing in between can fault, and what the compiler has to keep
+   in memory over the saving is less. Not instrumented, because AddressSanitizer could move the scope off the stack. */
+MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view, mapfile_body body,
+                                                          void *argument, mapfile_fault *fault) {
+  mapfile_scope scope;
+  if (MF_UNLIKELY(body == NULL))
+    return MAPFILE_INVALID;
+  if (MF_UNLIKELY(fault == NULL))
+    return try_without_record(file, view, body, argument);
+  if (MF_UNLIKELY(!enter_quickly(&scope, file, view, fault))) {
+    mapfile_status refused = enter_with_care(&scope, file, view, fault, SCOPE_ARMED);
+    if (refused != MAPFILE_OK)
+      return record_refusal(fault, refused);
   }
+  if (MF_UNLIKELY(MAPFILE_SAVE_REGISTERS(scope.registers) != 0))
+    return finish_fault(&scope);
+  mapfile_status status = body(argument);
+  if (MF_UNLIKELY(scope.leave == NULL))
+    return finish_with_care(&scope, status);
+  mapfile_scope_leave_quickly(&scope);
   return status;
 }
 
@@ -380,7 +436,7 @@ mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *f
     return MAPFILE_INVALID;
   }
   hold_segments(file);
-  mapfile_status status = enter(scope, file, view, NULL, SCOPE_FILLING, (uintptr_t)__builtin_frame_address(0));
+  mapfile_status status = enter_with_care(scope, file, view, NULL, SCOPE_FILLING);
   if (status != MAPFILE_OK)
     let_segments_go(file);
   return status;
@@ -395,21 +451,25 @@ static void report_all_filled(mapfile *file, mapfile_fault *fault) {
   os_unlock();
 }
 
+/* Is it the innermost scope of this thread, a zero-fill one? */
+static bool can_end(const mf_thread *thread, const mapfile_scope *scope) {
+  return scope->size == sizeof *scope && scope->state == state_of(scope, SCOPE_FILLING) &&
+         thread->depth == scope->depth + 1 && scope_of(thread->ring[scope->depth % MF_RING]) == scope;
+}
+
 mapfile_status MAPFILE_CALL mapfile_scope_end(mapfile_scope *scope, mapfile_fault *fault) {
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
   mapfile_fault *record = fault != NULL ? fault : &unwanted;
   mf_thread *thread = &mf_this_thread;
-  if (scope == NULL || scope->size != sizeof *scope || scope->state != SCOPE_FILLING ||
-      scope->internal[IN_MARK] != mark_of(scope) || record->size < sizeof *record || thread->depth == 0 ||
-      scope->internal[IN_DEPTH] >= thread->depth || thread->ring[scope->internal[IN_DEPTH] % MF_RING].scope != scope) {
+  mf_scope_prune();
+  if (scope == NULL || record->size < sizeof *record || !can_end(thread, scope)) {
     mf_set_native_error(0);
     return MAPFILE_INVALID;
   }
   mapfile *file = scope->file;
-  const mapfile_view *view = (const mapfile_view *)scope->internal[IN_VIEW];
+  const mapfile_view *view = scope->view;
   begin_fault(record);
-  pop(thread, scope);
-  scope->state = SCOPE_IDLE;
+  pop(thread, scope, SCOPE_IDLE);
   if (view != NULL)
     check_after(view, record);
   else
@@ -441,33 +501,45 @@ static bool is_alive(const mf_thread *thread, const os_fault *fault, uintptr_t f
   return on_same_stack(thread, fault, frame) && frame >= fault->stack_pointer;
 }
 
-/* The next scope outward that is alive, NULL: none. The ring is asked first, because it leads past dead frames without
-   reading their memory; what lies beyond the ring is reached by the link in the last live scope. */
-static MF_UNINSTRUMENTED mapfile_scope *next_alive(const mf_thread *thread, const os_fault *fault, uint32_t *back,
-                                                   const mapfile_scope *last) {
-  while (*back < thread->depth && *back < MF_RING) {
-    const struct mf_ring_entry *entry = &thread->ring[(thread->depth - ++*back) % MF_RING];
-    if (entry->scope != NULL && is_alive(thread, fault, entry->frame) && is_marked(entry->scope))
-      return entry->scope;
+/* The entry of the ring, or of the past that the ring's entries shadow, for the scope at a depth. 0: not known. */
+static MF_UNINSTRUMENTED uintptr_t entry_at(const mf_thread *thread, const os_fault *fault, uint32_t depth) {
+  uintptr_t entry = thread->ring[depth % MF_RING];
+  uint32_t innermost = thread->depth - 1;
+  for (uint32_t shadows = (innermost - depth) / MF_RING; shadows > 0 && entry != 0; shadows--) {
+    /* The memory of a frame that is gone must not be read. */
+    if (!is_alive(thread, fault, frame_of(entry)) || !is_entered(scope_of(entry)))
+      return 0;
+    entry = scope_of(entry)->internal[IN_SHADOWED];
   }
-  for (mapfile_scope *scope = last != NULL ? last->outer : NULL; scope != NULL; scope = scope->outer) {
-    /* A frame that died and was overlaid: nothing in it can be believed, nor what lies beyond. */
-    if (!is_marked(scope))
-      return NULL;
-    if (is_alive(thread, fault, scope->internal[IN_FRAME]))
-      return scope;
+  return entry;
+}
+
+/* The next scope outward from *depth that is alive, NULL: none. */
+static MF_UNINSTRUMENTED mapfile_scope *next_alive(const mf_thread *thread, const os_fault *fault, uint32_t *depth) {
+  while (*depth > 0) {
+    uintptr_t entry = entry_at(thread, fault, --*depth);
+    if (entry != 0 && is_alive(thread, fault, frame_of(entry)) && is_entered(scope_of(entry)))
+      return scope_of(entry);
   }
   return NULL;
 }
 
+/* The pages of a view: a fault in the same page, just outside, has the same cause (vector instructions read whole
+   blocks). Plain memory cannot fault, and its neighbours are not ours: it has no range. */
+static bool in_pages_of(const mapfile_view *view, uintptr_t address) {
+  unsigned thing = mf_view_thing(view);
+  uintptr_t data = (uintptr_t)view->data;
+  if (thing != MF_MARK_POOLED && thing != MF_MARK_OWN)
+    return false;
+  return within(address, (uintptr_t)mf_page_down(data), (uintptr_t)mf_page_up(data + view->length));
+}
+
 /* Does the scope cover the address? Then what does the address mean in the file? */
 static bool covers(const mapfile_scope *scope, const os_fault *fault, uint64_t *offset) {
-  const mapfile_view *view = (const mapfile_view *)scope->internal[IN_VIEW];
+  const mapfile_view *view = scope->view;
   if (view != NULL) {
-    if (!within(fault->address, scope->low, scope->high))
-      return false;
-    *offset = view->offset + (uint64_t)(fault->address - (uintptr_t)view->data);
-    return true;
+    *offset = view->offset + (uint64_t)(int64_t)(intptr_t)(fault->address - (uintptr_t)view->data);
+    return in_pages_of(view, fault->address);
   }
   mf_index_enter();
   const mf_segment *segment = segment_of(scope->file, fault->address);
@@ -506,7 +578,6 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
     atomic_fetch_add(&segment->filled, 1);
     atomic_fetch_add(&scope->file->filled_pages, 1);
     atomic_fetch_add(&mf_process_state.filled_pages, 1);
-    scope->internal[IN_FILLED]++;
   }
   mf_index_leave();
   return filled;
@@ -514,24 +585,22 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
 
 MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume) {
   mf_thread *thread = &mf_this_thread;
-  mapfile_scope *scope = NULL;
-  uint32_t back = 0;
+  mapfile_scope *scope;
+  uint32_t depth = thread->depth;
   *resume = false;
-  while ((scope = next_alive(thread, fault, &back, scope)) != NULL) {
+  while ((scope = next_alive(thread, fault, &depth)) != NULL) {
     uint64_t offset;
     if (!covers(scope, fault, &offset))
       continue;
-    if (scope->state == SCOPE_FILLING) {
+    if (scope->state == state_of(scope, SCOPE_FILLING)) {
       if (!fill(scope, fault))
         continue;
       *resume = true;
       return NULL;
     }
-    if (scope->state != SCOPE_ARMED)
-      return NULL;
     record_fault(scope, fault, offset);
-    pop(thread, scope);
-    scope->state = SCOPE_FAULTED;
+    pop(thread, scope, state_of(scope, SCOPE_FAULTED));
+    scope->leave = NULL;
     return scope;
   }
   return NULL;
@@ -582,7 +651,7 @@ mapfile_status MAPFILE_CALL mapfile_handler_rearm(void) {
 }
 
 int MAPFILE_CALL mapfile_handle_address(void *address, void(MAPFILE_CALL **resume)(void *), void **argument) {
-  os_fault fault = {.address = (uintptr_t)address, .status = MAPFILE_UNKNOWN, .length = os_page_size()};
+  os_fault fault = {.address = (uintptr_t)address, .status = MAPFILE_UNKNOWN, .length = mf_page_size};
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   /* On the thread's own stack the interrupted code lies above this call; elsewhere its place is not known. */
   if (on_own_stack(&mf_this_thread, here))

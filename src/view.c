@@ -123,7 +123,7 @@ static mapfile_status read_or_fill(mapfile *file, mf_segment *segment, size_t fr
 }
 
 static mapfile_status read_pages(mapfile *file, mf_segment *segment, bool fill) {
-  size_t step = fill ? os_page_size() : segment->length;
+  size_t step = fill ? mf_page_size : segment->length;
   for (size_t from = 0; from < segment->length; from += step) {
     mapfile_status status = read_or_fill(file, segment, from, step, fill);
     if (status != MAPFILE_OK)
@@ -253,12 +253,10 @@ static mapfile_status verify(mapfile *file, mapfile_view *view) {
   if (file->stream != NULL)
     return MAPFILE_OK;
   os_file_info now;
-  mapfile_status status = os_file_look(file->handle, &now);
+  mapfile_status difference;
+  mapfile_status status = mf_file_refresh(file, &now, &difference);
   if (status != MAPFILE_OK)
     return status;
-  os_lock();
-  mf_file_learn(file, &now);
-  os_unlock();
   view->stamp[0] = now.size;
   view->stamp[1] = (uint64_t)now.modified;
   view->stamp[2] = (uint64_t)now.changed;
@@ -351,13 +349,14 @@ static mapfile_status let_go_loose(mapfile_view *view, mapfile *file) {
 
 mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
   mapfile_status status = MAPFILE_OK;
-  if (view == NULL || !mf_view_is_pinned(view))
+  if (view == NULL || view->size != sizeof *view || !mf_view_is_pinned(view))
     return refuse(MAPFILE_INVALID);
   mf_scope_prune();
   if (mf_view_thing(view) != MF_MARK_POOLED)
     status = let_go_loose(view, (mapfile *)view->internal[MF_VIEW_FILE]);
   view->kind = MAPFILE_KIND_NONE;
-  view->internal[MF_VIEW_MARK] = 0;
+  /* Not pinned any more; what it was stays, so that a scope can tell what its range meant. */
+  view->internal[MF_VIEW_MARK] &= MF_MARK_THING;
   if (view->internal[MF_VIEW_STRIPE] != 0) {
     mf_stripe *stripe = (mf_stripe *)view->internal[MF_VIEW_STRIPE];
     view->internal[MF_VIEW_STRIPE] = 0;

@@ -156,7 +156,7 @@ static void decline(int signo, siginfo_t *info, void *context) {
    that was touched. */
 static bool is_page_fault(int signo, const siginfo_t *info, os_fault *fault) {
   fault->status = MAPFILE_UNKNOWN;
-  fault->length = os_page_size();
+  fault->length = mf_page_size;
   if (signo == SIGBUS) {
     if (info->si_code == BUS_MCEERR_AR) {
       fault->status = MAPFILE_POISONED;

@@ -208,13 +208,23 @@ mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intpt
 #endif
 }
 
+bool os_is_hole(intptr_t handle, uint64_t offset, uint64_t length) {
+#ifdef SEEK_DATA
+  off_t data = lseek((int)handle, (off_t)offset, SEEK_DATA);
+  return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
+#else
+  (void)handle;
+  (void)offset;
+  (void)length;
+  return false;
+#endif
+}
+
 bool os_file_system_full(intptr_t handle) {
   struct statvfs space;
-  if (fstatvfs((int)handle, &space) != 0)
+  /* What is kept back counts as gone, for root too: file systems keep some from everybody. */
+  if (fstatvfs((int)handle, &space) != 0 || space.f_blocks == 0 || space.f_bavail != 0)
     return false;
-  /* What is left for root only is not left for others. */
-  bool full = (geteuid() == 0 ? space.f_bfree : space.f_bavail) == 0;
-  if (full)
-    mf_set_native_error(ENOSPC);
-  return full && space.f_blocks != 0;
+  mf_set_native_error(ENOSPC);
+  return true;
 }

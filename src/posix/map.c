@@ -17,14 +17,7 @@
 #include <unistd.h>
 
 size_t os_page_size(void) {
-  static size_t page;
-  /* Read by several threads, written with the same value by each: atomic so that it is not a race. */
-  size_t known = __atomic_load_n(&page, __ATOMIC_RELAXED);
-  if (known == 0) {
-    known = (size_t)sysconf(_SC_PAGESIZE);
-    __atomic_store_n(&page, known, __ATOMIC_RELAXED);
-  }
-  return known;
+  return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 uint64_t os_map_count_limit(void) {
