@@ -160,7 +160,8 @@ enum {
   MAPFILE_TRUNCATE = 1u << 2,  /* empty the file; needs MAPFILE_WRITE */
   MAPFILE_EXCLUSIVE = 1u << 3, /* with CREATE: EXISTS where there is a file */
   MAPFILE_IMMUTABLE = 1u << 4, /* the program vouches that nobody changes the file while it is open */
-  MAPFILE_STREAM = 1u << 5,    /* read a pipe, or a file that states no size (/proc), into memory whole */
+  MAPFILE_STREAM = 1u << 5,    /* read a pipe, or a file that states no size (/proc), into memory whole, waiting until
+                                  its writers close it; a FIFO without a writer is empty */
   MAPFILE_ADOPT = 1u << 6      /* mapfile_open_handle: the library owns and closes the descriptor, also on failure */
 };
 
@@ -376,8 +377,10 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits 
  *
  * A scope covers one view (its pages), or with a NULL view all views of one mapfile. Scopes nest to any depth; the
  * innermost that covers the address takes the fault. A fault outside every scope goes where it would have gone without
- * this library. A scope belongs to its thread; it covers what the thread itself does, not signal handlers that
- * interrupt it, and it must be on the thread's own stack or its alternate signal stack (coroutine stacks: UNSUPPORTED).
+ * this library. A view that a scope covers, and the fault record, must stay where they are until the scope has ended;
+ * the view may be unpinned meanwhile. A scope belongs to its thread; it covers what the thread itself does, not signal
+ * handlers that interrupt it, and it must be on the thread's own stack or its alternate signal stack (coroutine stacks:
+ * UNSUPPORTED).
  *
  * Recovery is a jump: locks that the guarded code holds stay locked, C++ destructors between the scope and the fault
  * do not run, memory it allocated leaks. Guard small pieces of plain code; for code that holds locks use the zero-fill
@@ -488,14 +491,19 @@ MAPFILE_API void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile 
                                                   mapfile_fault *fault);
 MAPFILE_API void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope);
 
+#if defined(__GNUC__)
 static inline void mapfile_scope_leave_quickly(mapfile_scope *scope) {
+  /* The compiler may not move an access of the guarded block to behind this. */
+  __asm__ __volatile__("" : : : "memory");
   if (scope->leave != NULL) {
     *scope->leave = 0;
-    *(volatile uintptr_t *)&scope->state = 0;
+    scope->state = 0;
+    __asm__ __volatile__("" : : : "memory");
   } else {
     mapfile_scope_leave(scope);
   }
 }
+#endif
 
 #define MAPFILE_SCOPE_INIT(scope) ((scope)->size = (uint32_t)sizeof(mapfile_scope), (scope)->state = 0)
 
@@ -627,11 +635,17 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_rearm(void);
 MAPFILE_API int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext);
 
 /*
- * For a host whose fault handler gives an address only, such as libsigsegv's. Returns 1 where a scope of this thread
- * covers address: then leave the handler in the host's own way and call (*resume)(*argument) in normal context, which
- * does not return. 0 where none does.
+ * For a host whose fault handler is given an address and little more, such as libsigsegv's. signo is the signal, 0
+ * where the host does not know it. Async-signal-safe. Returns 1 where a scope of this thread covers address; the scope
+ * has then ended: leave the handler in the host's own way, with the signal mask of the interrupted code, and call
+ * (*resume)(*argument), which does not return. 0 where none does. With resume NULL it only answers, and changes
+ * nothing.
+ *
+ * The fault's access is unknown. Its status is PROTECTED or RELEASED where signo can only mean a forbidden access
+ * (SIGSEGV on Linux), else UNKNOWN. Zero-fill scopes are passed over, since a page that is good but forbidden must not
+ * be filled. Where the handler runs on an alternate stack, it is the thread's own stack that counts as interrupted.
  */
-MAPFILE_API int MAPFILE_CALL mapfile_handle_address(void *address, void(MAPFILE_CALL **resume)(void *),
+MAPFILE_API int MAPFILE_CALL mapfile_handle_address(int signo, void *address, void(MAPFILE_CALL **resume)(void *),
                                                     void **argument);
 
 /* Values of mapfile_event.kind. */

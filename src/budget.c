@@ -118,6 +118,29 @@ size_t mf_budget_window(const mapfile *file) {
   return window;
 }
 
+/* Every pooled segment is looked at once: set_limits may take as long as there are maps, a pin may not. */
+static void give_up_excess(void) {
+  for (uint64_t left = mf_process_state.maps; left > 0 && !process_has_room(0, 0); left--) {
+    mf_segment *segment = mf_process_state.clock_hand;
+    if (segment == NULL)
+      break;
+    mf_process_state.clock_hand = segment->clock_next;
+    evict(segment);
+  }
+  atomic_store(&mf_process_state.over_limits, !process_has_room(0, 0));
+}
+
+/* Unpin while the limits are exceeded. Counted down under the lock, so that the segment cannot be gone before it has
+   been looked at: its mapfile may be closed by another thread as soon as nothing of it is pinned. */
+void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe) {
+  os_lock();
+  atomic_fetch_sub(&stripe->pins, 1);
+  if (!process_has_room(0, 0))
+    evict(segment);
+  atomic_store(&mf_process_state.over_limits, !process_has_room(0, 0));
+  os_unlock();
+}
+
 mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
   if (limits == NULL || limits->size < sizeof *limits || limits->reserved0 != 0 ||
       !mf_all_zero(limits->reserved, sizeof limits->reserved))
@@ -128,8 +151,7 @@ mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
   os_lock();
   mf_process_state.map_count_limit = limits->map_count != 0 ? limits->map_count : default_map_count();
   mf_process_state.map_bytes_limit = limits->map_bytes != 0 ? limits->map_bytes : default_map_bytes();
-  while (!process_has_room(0, 0) && evict_by_clock())
-    continue;
+  give_up_excess();
   os_unlock();
   return MAPFILE_OK;
 }

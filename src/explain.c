@@ -55,8 +55,7 @@ static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
   if (changed == MAPFILE_TRUNCATED || fault->native_error != 0)
     return changed;
   status = probe_page(fault);
-  if (status == MAPFILE_IO || status == MAPFILE_POISONED || status == MAPFILE_NO_SPACE || status == MAPFILE_TRUNCATED ||
-      status == MAPFILE_DENIED) {
+  if (status == MAPFILE_IO || status == MAPFILE_POISONED || status == MAPFILE_NO_SPACE || status == MAPFILE_TRUNCATED) {
     fault->native_error = status == MAPFILE_TRUNCATED ? 0 : mapfile_native_error();
     return status;
   }

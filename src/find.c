@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 
+/* Pieces are at least as long as a needle longer than this; each piece takes up its length once more in overlap. */
+#define SHORT_NEEDLE ((size_t)64 << 10)
+
 typedef struct search {
   const unsigned char *needle;
   size_t length;
@@ -47,6 +50,7 @@ mapfile_status MAPFILE_CALL mapfile_find(mapfile *file, uint64_t offset, uint64_
   mf_walk walk = {.file = file,
                   .offset = offset,
                   .length = there,
+                  .piece = needle_length > SHORT_NEEDLE ? needle_length : 0,
                   .overlap = needle_length - 1,
                   .repeatable = true,
                   .chunk = search_piece,

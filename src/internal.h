@@ -123,16 +123,18 @@ struct mapfile {
   size_t fill_scopes;
 };
 
-/* Everything that all mapfiles share; locked, but for the atomics. */
+/* Everything that all mapfiles share; locked, but for what comes before the counts. */
 typedef struct mf_process {
+  unsigned stripes;        /* of each segment; a power of two; set before the first mapfile is opened */
+  atomic_bool over_limits; /* limits were lowered below what is pinned: unpinning gives maps up */
+  /* Apart from what every pin reads. */
+  _Alignas(MF_CACHE_LINE) atomic_size_t loose_views;
+  atomic_uint_fast64_t copied_bytes;
+  atomic_uint_fast64_t filled_pages;
   uint64_t map_count_limit, map_bytes_limit;
   uint64_t maps, mapped_bytes;
   uint64_t open_files, maps_made, evictions, fallbacks;
-  atomic_size_t loose_views;
-  atomic_uint_fast64_t copied_bytes;
-  atomic_uint_fast64_t filled_pages;
   mf_segment *clock_hand;
-  unsigned stripes; /* of each segment; a power of two */
 } mf_process;
 
 extern mf_process mf_process_state;
@@ -151,6 +153,10 @@ uint64_t mf_segment_pins(const mf_segment *segment);
 mapfile_status mf_segments_close(mapfile *file); /* locked */
 enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind);
 
+static inline enum mf_segment_kind mf_pool_kind(unsigned pool) {
+  return pool == 0 ? MF_POOLED_READ : MF_POOLED_WRITE;
+}
+
 static inline bool mf_segment_covers(const mf_segment *segment, uint64_t offset, size_t length) {
   return offset >= segment->offset && offset - segment->offset <= segment->length &&
          length <= segment->length - (size_t)(offset - segment->offset);
@@ -160,11 +166,12 @@ static inline bool mf_segment_covers(const mf_segment *segment, uint64_t offset,
  * Budgets (budget.c)
  */
 
-void mf_budget_begin(void);                                             /* locked */
+void mf_budget_begin(void);
 bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes); /* locked */
 bool mf_budget_evict_idle(unsigned most);                               /* locked */
 size_t mf_budget_window(const mapfile *file);                           /* locked */
 void mf_budget_count(mapfile *file, int64_t maps, int64_t bytes);       /* locked */
+void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe);
 
 /*
  * The address index: which segment holds an address. Read by the fault handler without waiting. (registry.c)
@@ -207,15 +214,20 @@ enum {
   MF_MARK = 0x4d760000,
   MF_MARK_MASK = 0x7fff0000,
   MF_MARK_POOLED = 1, /* thing: mf_segment, counted by the stripe */
-  MF_MARK_OWN = 2,    /* thing: mf_segment of this view alone */
-  MF_MARK_COPY = 3,   /* thing: mf_copy */
-  MF_MARK_PLAIN = 4,  /* nothing: empty, or a stream's memory */
+  MF_MARK_COPY = 2,   /* thing: mf_copy */
+  MF_MARK_PLAIN = 3,  /* nothing: empty, or a stream's memory */
+  MF_MARK_OWN = 4,    /* thing: mf_segment of this view alone */
   MF_MARK_THING = 0xff,
   MF_MARK_VERIFY = 0x100
 };
 
 static inline bool mf_view_is_pinned(const mapfile_view *view) {
   return (view->internal[MF_VIEW_MARK] & MF_MARK_MASK) == MF_MARK;
+}
+
+/* Pinned, without VERIFY and without memory that may have been filled: a scope over it ends without a further look. */
+static inline bool mf_view_is_simple(const mapfile_view *view) {
+  return view->internal[MF_VIEW_MARK] - (MF_MARK | MF_MARK_POOLED) <= MF_MARK_PLAIN - MF_MARK_POOLED;
 }
 
 static inline unsigned mf_view_thing(const mapfile_view *view) {

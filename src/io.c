@@ -9,6 +9,9 @@
 
 enum { SEND_BUFFER = 256 * 1024 };
 
+/* No object is longer; above all, a length is never MAPFILE_TO_END by chance. */
+#define LONGEST_BUFFER ((size_t)PTRDIFF_MAX)
+
 mapfile_status mf_read_plain(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
   if (file->stream == NULL)
     return os_read_at(file->handle, offset, buffer, length, done);
@@ -24,7 +27,7 @@ mapfile_status MAPFILE_CALL mapfile_read(mapfile *file, uint64_t offset, void *b
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
-  if (!mf_file_is_open(file) || (buffer == NULL && length > 0))
+  if (!mf_file_is_open(file) || (buffer == NULL && length > 0) || length > LONGEST_BUFFER)
     return MAPFILE_INVALID;
   uint64_t there;
   mapfile_status fit = mf_range_fit(file, offset, &there, length);
@@ -75,7 +78,7 @@ mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, cons
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
-  if (!mf_file_is_open(file) || order == NULL || (buffer == NULL && length > 0))
+  if (!mf_file_is_open(file) || order == NULL || (buffer == NULL && length > 0) || length > LONGEST_BUFFER)
     return MAPFILE_INVALID;
   uint64_t there;
   mapfile_status fit = mf_range_fit(file, offset, &there, length);

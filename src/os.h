@@ -106,12 +106,15 @@ typedef struct os_fault {
   uint32_t access;
   int32_t signal;
   int64_t code;
-  uint64_t length; /* bytes known to be bad, a power of two */
+  uint64_t length;   /* bytes known to be bad, a power of two */
+  bool address_only; /* access is not known, and perhaps the page is good but forbidden */
 } os_fault;
 
 /* Install the handlers (again), unless the host owns them. flags are mapfile_handler_configure's. */
 mapfile_status os_fault_install(uint32_t flags);
 mapfile_status os_fault_check(uint32_t flags);
+/* handler: can the signal only mean a forbidden access, never a bad page of a file? */
+bool os_fault_is_violation(int signo);
 mapfile_status os_fault_rearm(uint32_t flags);
 /* Make the calling thread fit for scopes: faults must be deliverable to it. */
 mapfile_status os_fault_prepare_thread(uint32_t flags);

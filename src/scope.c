@@ -246,23 +246,29 @@ static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile 
   return MAPFILE_OK;
 }
 
-/* Neither zeros to report nor VERIFY to keep. */
-static inline bool is_left_simply(const mapfile_view *view) {
-  return (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) == 0 && mf_view_thing(view) != MF_MARK_OWN;
-}
+/* A record that fits and holds no fault, as it begins. */
+static const struct record_start {
+  uint32_t size;
+  mapfile_status status;
+} empty_record = {(uint32_t)sizeof(mapfile_fault), MAPFILE_OK};
 
 /* The usual case, in as few steps as it can be had: the thread is prepared (else its stack has no size), the scope lies
-   on its stack and is the outermost. False: look with care. */
+   on its stack and is the outermost, the record is as new. False: look with care. */
 static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
   mf_thread *thread = &mf_this_thread;
-  bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) && fault->size >= sizeof *fault &&
-               fault->status == MAPFILE_OK && arguments_fit(file, view);
+  bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
+               memcmp(fault, &empty_record, sizeof empty_record) == 0;
+  if (MF_UNLIKELY(!usual))
+    return false;
+  /* The mapfile of a pinned view is open. */
+  usual =
+      view != NULL ? mf_view_is_simple(view) && view->internal[MF_VIEW_FILE] == (uintptr_t)file : mf_file_is_open(file);
   if (MF_UNLIKELY(!usual))
     return false;
   scope->file = file;
   scope->view = view;
   scope->fault = fault;
-  scope->leave = view == NULL || is_left_simply(view) ? &thread->depth : NULL;
+  scope->leave = &thread->depth;
   push_entry(thread, scope, (uintptr_t)scope, SCOPE_ARMED);
   return true;
 }
@@ -358,7 +364,7 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
 static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
   const mapfile_view *view = scope->view;
   pop(&mf_this_thread, scope, SCOPE_IDLE);
-  if (view == NULL || is_left_simply(view))
+  if (view == NULL || mf_view_is_simple(view))
     return status;
   mapfile_status after = check_after(view, scope->fault);
   return status == MAPFILE_OK ? after : status;
@@ -562,14 +568,20 @@ static void record_fault(mapfile_scope *scope, const os_fault *fault, uint64_t o
   record->length = fault->length;
 }
 
+/* Is the page bad, and would zeros help? Where the access was merely forbidden it would happen again, for ever. */
+static bool can_be_mended(const os_fault *fault) {
+  return fault->access != MAPFILE_FAULT_WRITE && fault->status != MAPFILE_PROTECTED &&
+         fault->status != MAPFILE_RELEASED && !fault->address_only;
+}
+
 /* Put zeros where the bad page is. The segment cannot be unmapped meanwhile: the scope holds it (hold_segments). */
 static bool fill(mapfile_scope *scope, const os_fault *fault) {
   uintptr_t page = fault->address & ~(uintptr_t)(fault->length - 1);
   bool filled = false;
   mf_index_enter();
   mf_segment *segment = segment_of(scope->file, fault->address);
-  if (segment != NULL && (segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY) &&
-      fault->access != MAPFILE_FAULT_WRITE && page >= segment->node.low && page + fault->length <= segment->node.high)
+  if (segment != NULL && (segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY) && can_be_mended(fault) &&
+      page >= segment->node.low && page + fault->length <= segment->node.high)
     filled = os_fill_zeros((void *)page, (size_t)fault->length);
   if (filled) {
     uint64_t none = 0;
@@ -581,6 +593,19 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
   }
   mf_index_leave();
   return filled;
+}
+
+/* Leave the scope and, with it, those inside. They took the places of scopes outside it in the ring, which are found by
+   what they shadow as long as they are alive. */
+static void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope) {
+  uintptr_t outer[MF_RING];
+  uint32_t depth = scope->depth, most = depth < MF_RING - 1 ? depth : MF_RING - 1;
+  bool inside = thread->depth != depth + 1;
+  for (uint32_t out = 1; inside && out <= most; out++)
+    outer[out] = entry_at(thread, fault, depth - out);
+  pop(thread, scope, state_of(scope, SCOPE_FAULTED));
+  for (uint32_t out = 1; inside && out <= most; out++)
+    thread->ring[(depth - out) % MF_RING] = outer[out];
 }
 
 MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume) {
@@ -599,7 +624,7 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resu
       return NULL;
     }
     record_fault(scope, fault, offset);
-    pop(thread, scope, state_of(scope, SCOPE_FAULTED));
+    pop_to(thread, fault, scope);
     scope->leave = NULL;
     return scope;
   }
@@ -650,12 +675,40 @@ mapfile_status MAPFILE_CALL mapfile_handler_rearm(void) {
   return status;
 }
 
-int MAPFILE_CALL mapfile_handle_address(void *address, void(MAPFILE_CALL **resume)(void *), void **argument) {
-  os_fault fault = {.address = (uintptr_t)address, .status = MAPFILE_UNKNOWN, .length = mf_page_size};
+/* What a signal says of an address where it can only mean a forbidden access. */
+static mapfile_status violation_at(uintptr_t address) {
+  mf_index_enter();
+  bool mapped = mf_index_find(address) != NULL;
+  mf_index_leave();
+  return mapped ? MAPFILE_PROTECTED : MAPFILE_RELEASED;
+}
+
+/* handler: does a scope cover the address that would take the fault? */
+static bool would_take(const os_fault *fault) {
+  uint32_t depth = mf_this_thread.depth;
+  mapfile_scope *scope;
+  uint64_t offset;
+  while ((scope = next_alive(&mf_this_thread, fault, &depth)) != NULL)
+    if (scope->state == state_of(scope, SCOPE_ARMED) && covers(scope, fault, &offset))
+      return true;
+  return false;
+}
+
+int MAPFILE_CALL mapfile_handle_address(int signo, void *address, void(MAPFILE_CALL **resume)(void *),
+                                        void **argument) {
+  os_fault fault = {.address = (uintptr_t)address,
+                    .status = MAPFILE_UNKNOWN,
+                    .signal = signo,
+                    .length = mf_page_size,
+                    .address_only = true};
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   /* On the thread's own stack the interrupted code lies above this call; elsewhere its place is not known. */
   if (on_own_stack(&mf_this_thread, here))
     fault.stack_pointer = here;
+  if (resume == NULL)
+    return would_take(&fault);
+  if (os_fault_is_violation(signo))
+    fault.status = violation_at(fault.address);
   bool filled;
   mapfile_scope *scope = mf_scope_take(&fault, &filled);
   if (scope == NULL)

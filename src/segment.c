@@ -313,7 +313,7 @@ static mapfile_status make_pooled(mapfile *file, enum mf_segment_kind kind, uint
 
 mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, mf_segment **segment,
                                      mf_stripe **stripe) {
-  enum mf_segment_kind kind = pool == 0 ? MF_POOLED_READ : MF_POOLED_WRITE;
+  enum mf_segment_kind kind = mf_pool_kind(pool);
   mapfile_status status = MAPFILE_OK;
   os_lock();
   mf_segment *found = find_covering(file, kind, offset, length);

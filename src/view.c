@@ -63,7 +63,9 @@ static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t len
     return false;
   mf_stripe *stripe = &segment->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
   atomic_fetch_add(&stripe->pins, 1);
-  if (atomic_load(&segment->gate) != MF_GATE_OPEN || !mf_segment_covers(segment, offset, length)) {
+  /* The kind too: the record may have been given up and used again for the other pool since it was found here. */
+  if (atomic_load(&segment->gate) != MF_GATE_OPEN || segment->kind != mf_pool_kind(pool) ||
+      !mf_segment_covers(segment, offset, length)) {
     atomic_fetch_sub(&stripe->pins, 1);
     return false;
   }
@@ -360,6 +362,10 @@ mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
   if (view->internal[MF_VIEW_STRIPE] != 0) {
     mf_stripe *stripe = (mf_stripe *)view->internal[MF_VIEW_STRIPE];
     view->internal[MF_VIEW_STRIPE] = 0;
+    if (MF_UNLIKELY(atomic_load_explicit(&mf_process_state.over_limits, memory_order_relaxed))) {
+      mf_budget_unpin((mf_segment *)view->internal[MF_VIEW_THING], stripe);
+      return status;
+    }
     /* Release: what this thread read of the view happened before an eviction that sees the count. Last, because the
        mapfile may be closed by another thread from here on. */
     atomic_fetch_sub_explicit(&stripe->pins, 1, memory_order_release);

@@ -30,14 +30,17 @@
 #endif
 
 /*
- * The handlers that were there before ours. Each time ours is installed over another one, a record is put in front;
- * records are never changed nor freed, because a handler may be reading them.
+ * The handlers that were there before ours. Each time ours is installed over another one, it takes the next record and
+ * with it the next of the entries below, which hands on to that record alone. So a handler that was installed over one
+ * entry and goes back to it, by a call, by raise or by putting it back and letting the fault happen again, gets on to
+ * what was there before that entry, and never round in a circle through a later one (promise fault-order). Records are
+ * never freed, because a handler may be reading them.
  */
 
 typedef struct previous {
   struct sigaction action;
-  atomic_bool spent;            /* SA_RESETHAND, and called once */
-  const struct previous *older; /* what was there when the one before was installed; for handlers that chain to us */
+  atomic_bool spent;      /* SA_RESETHAND, and called once */
+  atomic_bool superseded; /* the same handler was installed again over a later entry, and is called from there */
 } previous;
 
 enum { MOST_PREVIOUS = 16 };
@@ -45,8 +48,7 @@ enum { MOST_PREVIOUS = 16 };
 typedef struct signal_state {
   int signo;
   previous records[MOST_PREVIOUS];
-  unsigned used;                    /* locked */
-  _Atomic(const previous *) newest; /* NULL: none of ours is installed */
+  unsigned used; /* locked */
 } signal_state;
 
 static signal_state bus = {.signo = SIGBUS};
@@ -57,17 +59,6 @@ static signal_state *state_of(int signo) {
     return &bus;
   return signo == SIGSEGV ? &segv : NULL;
 }
-
-/* A previous handler that chains to ours calls it again for the same signal. The mark says that this thread is handing
-   a fault on, and how deep, so that the second call goes to the handler before that one and not round in a circle. A
-   previous handler may also never return (it jumps); then the mark is stale, which the frame's address, the context and
-   the fault's address show. */
-static _Thread_local struct declining {
-  uintptr_t frame;
-  const void *context;
-  const void *address;
-  unsigned depth;
-} declining MF_TLS_MODEL;
 
 /*
  * Handing on
@@ -91,7 +82,7 @@ static void die_by_default(int signo, siginfo_t *info) {
 }
 
 /* handler: call a handler as the system would have: its mask, SA_NODEFER and SA_RESETHAND count. */
-static void call_previous(const previous *record, int signo, siginfo_t *info, void *context) {
+static void call_previous(previous *record, int signo, siginfo_t *info, void *context) {
   const struct sigaction *action = &record->action;
   sigset_t blocked = action->sa_mask, saved, own;
   pthread_sigmask(SIG_BLOCK, &blocked, &saved);
@@ -100,7 +91,7 @@ static void call_previous(const previous *record, int signo, siginfo_t *info, vo
   pthread_sigmask((action->sa_flags & SA_NODEFER) != 0 && !sigismember(&blocked, signo) ? SIG_UNBLOCK : SIG_BLOCK, &own,
                   NULL);
   if (((unsigned)action->sa_flags & (unsigned)SA_RESETHAND) != 0)
-    atomic_store(&((previous *)(uintptr_t)record)->spent, true);
+    atomic_store(&record->spent, true);
   if ((action->sa_flags & SA_SIGINFO) != 0)
     action->sa_sigaction(signo, info, context);
   else
@@ -112,8 +103,17 @@ static bool sent_by_kernel(const siginfo_t *info) {
   return info->si_code > 0;
 }
 
+/* handler: the record that an entry hands on to, NULL: none. A handler that was installed again over a later entry has
+   forgotten what it was installed over before: called once more from the earlier entry, it would come back here. */
+static previous *record_of(signal_state *state, unsigned entry) {
+  for (unsigned left = entry + 1; left > 0; left--)
+    if (!atomic_load(&state->records[left - 1].superseded))
+      return &state->records[left - 1];
+  return NULL;
+}
+
 /* handler */
-static void hand_to(const previous *record, int signo, siginfo_t *info, void *context) {
+static void hand_to(previous *record, int signo, siginfo_t *info, void *context) {
   bool none = record == NULL || atomic_load(&record->spent) ||
               ((record->action.sa_flags & SA_SIGINFO) == 0 && record->action.sa_handler == SIG_DFL);
   if (!none && (record->action.sa_flags & SA_SIGINFO) == 0 && record->action.sa_handler == SIG_IGN) {
@@ -128,25 +128,6 @@ static void hand_to(const previous *record, int signo, siginfo_t *info, void *co
     call_previous(record, signo, info, context);
 }
 
-/* handler */
-static void decline(int signo, siginfo_t *info, void *context) {
-  uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-  struct declining outer = declining;
-  bool chained = outer.context == context && outer.address == info->si_addr && frame < outer.frame;
-  unsigned depth = chained ? outer.depth + 1 : 0;
-  const previous *record = atomic_load(&state_of(signo)->newest);
-  for (unsigned passed = 0; passed < depth && record != NULL; passed++)
-    record = record->older;
-  declining = (struct declining){frame, context, info->si_addr, depth};
-  atomic_signal_fence(memory_order_seq_cst);
-  hand_to(record, signo, info, context);
-  atomic_signal_fence(memory_order_seq_cst);
-  if (chained)
-    declining = outer;
-  else
-    declining = (struct declining){0, NULL, NULL, 0};
-}
-
 /*
  * Taking
  */
@@ -156,7 +137,7 @@ static void decline(int signo, siginfo_t *info, void *context) {
    that was touched. */
 static bool is_page_fault(int signo, const siginfo_t *info, os_fault *fault) {
   fault->status = MAPFILE_UNKNOWN;
-  fault->length = mf_page_size;
+  fault->length = os_page_size();
   if (signo == SIGBUS) {
     if (info->si_code == BUS_MCEERR_AR) {
       fault->status = MAPFILE_POISONED;
@@ -172,6 +153,15 @@ static bool is_page_fault(int signo, const siginfo_t *info, os_fault *fault) {
     return false;
   fault->status = info->si_code == SEGV_ACCERR ? MAPFILE_PROTECTED : MAPFILE_RELEASED;
   return info->si_code == SEGV_ACCERR || info->si_code == SEGV_MAPERR;
+}
+
+bool os_fault_is_violation(int signo) {
+#ifdef __linux__
+  return signo == SIGSEGV;
+#else
+  (void)signo;
+  return false;
+#endif
 }
 
 /* On the landing pad: normal context, but for the registers that the interrupted code had in use. */
@@ -190,6 +180,7 @@ static void leave_to(mapfile_scope *scope, ucontext_t *context) {
 #else
   /* longjmp restores no mask (saving it would cost each scope a system call): the interrupted one is put back here. */
   pthread_sigmask(SIG_SETMASK, &context->uc_sigmask, NULL);
+  processor_restore_modes(context);
   landed(scope);
 #endif
 }
@@ -198,7 +189,7 @@ static void leave_to(mapfile_scope *scope, ucontext_t *context) {
 int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext) {
   const siginfo_t *info = siginfo;
   ucontext_t *context = ucontext;
-  os_fault fault;
+  os_fault fault = {.address_only = false};
   if (!is_page_fault(signo, info, &fault))
     return 0;
   fault.address = (uintptr_t)info->si_addr;
@@ -215,19 +206,59 @@ int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext)
   return scope != NULL || resume;
 }
 
-static void handle(int signo, siginfo_t *info, void *context) {
+static void handle(unsigned entry, int signo, siginfo_t *info, void *context) {
   int error = errno;
   if (!mapfile_handle_signal(signo, info, context))
-    decline(signo, info, context);
+    hand_to(record_of(state_of(signo), entry), signo, info, context);
   errno = error;
 }
+
+#define ENTRY(number)                                                      \
+  static void handle_##number(int signo, siginfo_t *info, void *context) { \
+    handle(number, signo, info, context);                                  \
+  }
+
+ENTRY(0)
+ENTRY(1)
+ENTRY(2)
+ENTRY(3)
+ENTRY(4)
+ENTRY(5)
+ENTRY(6)
+ENTRY(7)
+ENTRY(8)
+ENTRY(9)
+ENTRY(10)
+ENTRY(11)
+ENTRY(12)
+ENTRY(13)
+ENTRY(14)
+ENTRY(15)
+
+static void (*const entries[MOST_PREVIOUS])(int, siginfo_t *, void *) = {
+    handle_0, handle_1, handle_2,  handle_3,  handle_4,  handle_5,  handle_6,  handle_7,
+    handle_8, handle_9, handle_10, handle_11, handle_12, handle_13, handle_14, handle_15};
 
 /*
  * Installing
  */
 
 static bool is_ours(const struct sigaction *action) {
-  return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handle;
+  if ((action->sa_flags & SA_SIGINFO) == 0)
+    return false;
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++)
+    if (action->sa_sigaction == entries[i])
+      return true;
+  return false;
+}
+
+/* The same function, and not one of the system's own actions, which chain to nobody. */
+static bool same_handler(const struct sigaction *one, const struct sigaction *other) {
+  if (((one->sa_flags ^ other->sa_flags) & SA_SIGINFO) != 0)
+    return false;
+  if ((one->sa_flags & SA_SIGINFO) != 0)
+    return one->sa_sigaction == other->sa_sigaction;
+  return one->sa_handler == other->sa_handler && one->sa_handler != SIG_DFL && one->sa_handler != SIG_IGN;
 }
 
 static mapfile_status install(signal_state *state) {
@@ -240,24 +271,19 @@ static mapfile_status install(signal_state *state) {
     return MAPFILE_LIMIT;
   previous *record = &state->records[state->used];
   record->action = now;
-  atomic_store(&record->spent, false);
-  record->older = atomic_load(&state->newest);
   memset(&ours, 0, sizeof ours);
-  ours.sa_sigaction = handle;
+  ours.sa_sigaction = entries[state->used];
   /* SA_ONSTACK: a thread may have little stack of its own left; without an alternate stack it means nothing. */
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   /* System calls that a signal sent by a process interrupts go on, or not, as with the previous handler. */
   if ((now.sa_flags & SA_RESTART) != 0 || ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN))
     ours.sa_flags |= SA_RESTART;
   sigemptyset(&ours.sa_mask);
-  /* The record first: from the next line on the handler may need it. */
-  const previous *before = record->older;
-  atomic_store(&state->newest, record);
-  if (sigaction(state->signo, &ours, NULL) != 0) {
-    int error = errno;
-    atomic_store(&state->newest, before);
-    return mf_status_from_errno(error);
-  }
+  if (sigaction(state->signo, &ours, NULL) != 0)
+    return mf_status_from_errno(errno);
+  for (unsigned i = 0; i < state->used; i++)
+    if (same_handler(&state->records[i].action, &now))
+      atomic_store(&state->records[i].superseded, true);
   state->used++;
   return MAPFILE_OK;
 }

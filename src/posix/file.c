@@ -103,15 +103,23 @@ mapfile_status os_handle_allows(intptr_t handle, uint32_t flags) {
   return MAPFILE_OK;
 }
 
+/* A number that is cut to an int could mean another file's descriptor. */
+static bool is_descriptor(intptr_t handle) {
+  return handle >= 0 && handle <= INT_MAX;
+}
+
 mapfile_status os_close(intptr_t handle) {
+  if (!is_descriptor(handle))
+    return mf_status_from_errno(EBADF);
   /* EINTR: the descriptor is gone all the same; closing again could hit another thread's. */
   if (close((int)handle) != 0 && errno != EINTR)
     return mf_status_from_errno(errno);
   return MAPFILE_OK;
 }
 
+/* Unsigned, because file systems keep times for which 64 bits of nanoseconds are too few; what wraps still differs. */
 static int64_t nanoseconds(struct timespec time) {
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+  return (int64_t)((uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec);
 }
 
 mapfile_status os_file_look(intptr_t handle, os_file_info *info) {
@@ -125,6 +133,21 @@ mapfile_status os_file_look(intptr_t handle, os_file_info *info) {
   return MAPFILE_OK;
 }
 
+/* What reading reports is about the bytes, not about a name or a permission: some file systems over a network answer
+   ENOENT or EACCES, and NOT_FOUND must not seem to be the answer of a search. */
+static mapfile_status status_of_reading(int error) {
+  mapfile_status status = mf_status_from_errno(error);
+  switch (status) {
+  case MAPFILE_NO_MEMORY:
+  case MAPFILE_NO_SPACE:
+  case MAPFILE_POISONED:
+  case MAPFILE_INVALID:
+    return status;
+  default:
+    return MAPFILE_IO;
+  }
+}
+
 mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done) {
   *done = 0;
   while (*done < length) {
@@ -133,7 +156,7 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
     if (got == 0)
       return MAPFILE_OK;
     if (got < 0 && errno != EINTR)
-      return mf_status_from_errno(errno);
+      return status_of_reading(errno);
     if (got > 0)
       *done += (size_t)got;
   }
@@ -145,25 +168,26 @@ static mapfile_status wait_readable(int descriptor) {
   struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
   while (poll(&wanted, 1, -1) < 0)
     if (errno != EINTR)
-      return mf_status_from_errno(errno);
+      return status_of_reading(errno);
   return MAPFILE_OK;
 }
 
+/* Reads before it waits: a FIFO that nobody has open for writing is at its end, and is not waited for. */
 mapfile_status os_read_stream(intptr_t handle, void *buffer, size_t length, size_t *done) {
+  mapfile_status status = MAPFILE_OK;
   *done = 0;
-  for (;;) {
-    /* Before the first read too: a FIFO that nobody has opened for writing yet would look ended. */
-    mapfile_status status = wait_readable((int)handle);
-    if (status != MAPFILE_OK)
-      return status;
+  while (status == MAPFILE_OK) {
     ssize_t got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE);
     if (got >= 0) {
       *done = (size_t)got;
       return MAPFILE_OK;
     }
-    if (errno != EINTR && errno != EAGAIN)
-      return mf_status_from_errno(errno);
+    if (errno == EAGAIN)
+      status = wait_readable((int)handle);
+    else if (errno != EINTR)
+      status = status_of_reading(errno);
   }
+  return status;
 }
 
 static mapfile_status status_of_receiver(int error) {
@@ -172,6 +196,8 @@ static mapfile_status status_of_receiver(int error) {
 
 mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done) {
   *done = 0;
+  if (!is_descriptor(handle))
+    return status_of_receiver(EBADF);
   while (*done < length) {
     size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
     ssize_t got = write((int)handle, (const char *)buffer + *done, want);
@@ -186,6 +212,8 @@ mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t lengt
 mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intptr_t handle, size_t *done) {
   *done = 0;
 #ifdef HAVE_SYS_SENDFILE_H
+  if (!is_descriptor(handle))
+    return status_of_receiver(EBADF);
   off_t from = (off_t)offset;
   ssize_t sent;
   do

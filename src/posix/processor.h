@@ -17,10 +17,6 @@
 
 typedef void (*processor_landing)(void *argument);
 
-/* Bytes left alone below the interrupted stack pointer: leaf functions may keep data there (128 on x86-64), and
-   although that frame is given up, sanitizers and unwinders look at it. */
-enum { PROCESSOR_RED_ZONE = 256 };
-
 #if defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
 
 #define PROCESSOR_HAS_LANDING 1
@@ -37,8 +33,9 @@ static inline uint32_t processor_access(const ucontext_t *context) {
 static inline void processor_land(ucontext_t *context, processor_landing landing, void *argument) {
   const greg_t direction_flag = 0x400, alignment_flag = 0x40000;
   greg_t *registers = context->uc_mcontext.gregs;
-  uintptr_t stack = (uintptr_t)registers[REG_RSP] - PROCESSOR_RED_ZONE;
-  /* As a call leaves it: 16-byte aligned, less the return address. */
+  uintptr_t stack = (uintptr_t)registers[REG_RSP];
+  /* As a call leaves it: 16-byte aligned, less the return address. What a leaf function may keep below its stack
+     pointer need not be spared: that frame is given up. */
   registers[REG_RSP] = (greg_t)((stack & ~(uintptr_t)15) - sizeof(void *));
   registers[REG_RDI] = (greg_t)(uintptr_t)argument;
   registers[REG_RIP] = (greg_t)(uintptr_t)landing;
@@ -79,7 +76,7 @@ static inline uint32_t processor_access(const ucontext_t *context) {
 static inline void processor_land(ucontext_t *context, processor_landing landing, void *argument) {
   /* BTYPE says how the last branch was made; the landing pad is not reached by one. */
   const uint64_t branch_type = UINT64_C(3) << 10;
-  context->uc_mcontext.sp = (context->uc_mcontext.sp - PROCESSOR_RED_ZONE) & ~UINT64_C(15);
+  context->uc_mcontext.sp = context->uc_mcontext.sp & ~UINT64_C(15);
   context->uc_mcontext.regs[0] = (uintptr_t)argument;
   context->uc_mcontext.pc = (uintptr_t)landing;
   context->uc_mcontext.pstate &= ~branch_type;
@@ -119,6 +116,46 @@ static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
   (void)context;
   return 0;
 #endif
+}
+
+#endif
+
+/* The kernel gives a handler the processor's usual floating-point modes on x86 (rounding, precision, traps), where the
+   ABI has a function keep its caller's: a jump out of the handler must put back those of the interrupted code. The
+   other processors' modes stay as they are. */
+#if defined(__linux__) && defined(__x86_64__)
+
+static inline void processor_restore_modes(const ucontext_t *context) {
+  if (context->uc_mcontext.fpregs == NULL)
+    return;
+  uint32_t vector_control = context->uc_mcontext.fpregs->mxcsr & ~(uint32_t)0x3f; /* no exceptions that are pending */
+  uint16_t control = (uint16_t)context->uc_mcontext.fpregs->cwd;
+  __asm__ volatile("ldmxcsr %0\n\tfldcw %1" ::"m"(vector_control), "m"(control));
+}
+
+#elif defined(__linux__) && defined(__i386__)
+
+static inline void processor_restore_modes(const ucontext_t *context) {
+  /* What the C library declares is followed by what came with SSE, if the upper half of status is 0. */
+  struct state {
+    uint32_t control, others[6];
+    uint16_t registers[8][5];
+    uint32_t status, environment[6], vector_control;
+  } const *state = (const void *)context->uc_mcontext.fpregs;
+  if (state == NULL)
+    return;
+  uint16_t control = (uint16_t)state->control;
+  __asm__ volatile("fldcw %0" ::"m"(control));
+  if (state->status >> 16 == 0 && __builtin_cpu_supports("sse")) {
+    uint32_t vector_control = state->vector_control & ~(uint32_t)0x3f;
+    __asm__ volatile("ldmxcsr %0" ::"m"(vector_control));
+  }
+}
+
+#else
+
+static inline void processor_restore_modes(const ucontext_t *context) {
+  (void)context;
 }
 
 #endif
