@@ -438,8 +438,10 @@ typedef mapfile_status(MAPFILE_CALL *mapfile_body)(void *argument);
  * UNKNOWN      a page could not be reached; fault says which, mapfile_fault_explain says why.
  * POISONED, PROTECTED, RELEASED   the same, with the cause known at once.
  * TRUNCATED, CHANGED   body returned OK, view was pinned with VERIFY and the file has changed since.
+ * IO           body returned OK, view was pinned with VERIFY and the system could not be asked.
  * INVALID      file or body is NULL, view is not a pinned view of file, fault has a wrong size: body did not run.
- * UNSUPPORTED  SIGBUS is blocked, or the stack is not the thread's: body did not run.
+ * UNSUPPORTED  SIGBUS is blocked, the stack is not the thread's, or the system does not let handlers be installed: body
+ *              did not run.
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view, mapfile_body body,
                                                     void *argument, mapfile_fault *fault);

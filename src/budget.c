@@ -141,7 +141,7 @@ void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe) {
   os_unlock();
 }
 
-mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
+static mapfile_status set_limits(const mapfile_limits *limits) {
   if (limits == NULL || limits->size < sizeof *limits || limits->reserved0 != 0 ||
       !mf_all_zero(limits->reserved, sizeof limits->reserved))
     return MAPFILE_INVALID;
@@ -154,6 +154,11 @@ mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
   give_up_excess();
   os_unlock();
   return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, set_limits(limits));
 }
 
 static uint64_t pinned_views(const mapfile *file) {
@@ -200,7 +205,7 @@ static void count_process(mapfile_statistics *counts) {
   counts->map_bytes_limit = mf_process_state.map_bytes_limit;
 }
 
-mapfile_status MAPFILE_CALL mapfile_stats(mapfile *file, mapfile_statistics *statistics) {
+static mapfile_status count(mapfile *file, mapfile_statistics *statistics) {
   if (statistics == NULL || statistics->size < sizeof *statistics || (file != NULL && !mf_file_is_open(file)))
     return MAPFILE_INVALID;
   mapfile_status status = mf_begin();
@@ -216,4 +221,9 @@ mapfile_status MAPFILE_CALL mapfile_stats(mapfile *file, mapfile_statistics *sta
   os_unlock();
   memcpy(statistics, &counts, sizeof counts);
   return MAPFILE_OK;
+}
+
+mapfile_status MAPFILE_CALL mapfile_stats(mapfile *file, mapfile_statistics *statistics) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, count(file, statistics));
 }

@@ -69,7 +69,7 @@ static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
   return changed;
 }
 
-mapfile_status MAPFILE_CALL mapfile_fault_explain(mapfile_fault *fault) {
+static mapfile_status explain(mapfile_fault *fault) {
   if (fault == NULL || fault->size < sizeof *fault)
     return MAPFILE_INVALID;
   /* A record that names no page (a scope that was not entered, VERIFY's word) says all there is. */
@@ -80,37 +80,70 @@ mapfile_status MAPFILE_CALL mapfile_fault_explain(mapfile_fault *fault) {
   return fault->status;
 }
 
+mapfile_status MAPFILE_CALL mapfile_fault_explain(mapfile_fault *fault) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, explain(fault));
+}
+
 /*
  * EFAULT and short counts of system calls
  */
 
 typedef struct touching {
-  const volatile unsigned char *at;
+  unsigned char *at;
   size_t length;
+  bool store;
 } touching;
 
-static mapfile_status touch_pages(void *argument) {
-  const touching *range = argument;
-  size_t page = mf_page_size;
-  const volatile unsigned char *end = range->at + range->length;
-  for (const volatile unsigned char *at = range->at; at < end;) {
-    (void)*at;
-    size_t to_next = page - ((uintptr_t)at & (page - 1));
+/* A store that changes nothing, whatever others store there meanwhile. */
+static void touch(unsigned char *at, bool store) {
+  if (store)
+    atomic_fetch_or((_Atomic unsigned char *)at, 0);
+  else
+    (void)*(volatile unsigned char *)at;
+}
+
+static void touch_each(unsigned char *at, size_t length, bool store) {
+  const unsigned char *end = at + length;
+  while (at < end) {
+    touch(at, store);
+    size_t to_next = mf_page_size - ((uintptr_t)at & (mf_page_size - 1));
     if (to_next >= (size_t)(end - at))
       break;
     at += to_next;
   }
+}
+
+static mapfile_status touch_pages(void *argument) {
+  const touching *range = argument;
+  touch_each(range->at, range->length, false);
+  if (range->store)
+    touch_each(range->at, range->length, true);
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_fault_from_call(mapfile *file, const mapfile_view *view, const void *address,
-                                                    size_t length, int64_t done, mapfile_fault *fault) {
+/* Pages that can be read, and yet the system could not reach them: in a SHARED view it may have been storing, into a
+   hole of a full file system. Only where the call gave nothing at all: a short count has many reasons, and storing
+   fills holes. */
+static bool may_store(const mapfile_view *view, int64_t done) {
+  return done < 0 && mf_view_thing(view) == MF_MARK_POOLED &&
+         ((const mf_segment *)view->internal[MF_VIEW_THING])->kind == MF_POOLED_WRITE;
+}
+
+static mapfile_status fault_from_call(mapfile *file, const mapfile_view *view, const void *address, size_t length,
+                                      int64_t done, mapfile_fault *fault) {
   if (view == NULL || !mf_view_is_pinned(view) || fault == NULL || (done > 0 && (uint64_t)done > length))
     return MAPFILE_INVALID;
   uintptr_t low = (uintptr_t)view->data, at = (uintptr_t)address;
   if (at < low || at - low > view->length || length > view->length - (at - low))
     return MAPFILE_INVALID;
   size_t skipped = done > 0 ? (size_t)done : 0;
-  touching range = {(const volatile unsigned char *)address + skipped, length - skipped};
+  touching range = {(unsigned char *)view->data + (at - low) + skipped, length - skipped, may_store(view, done)};
   return mapfile_try(file, view, touch_pages, &range, fault);
+}
+
+mapfile_status MAPFILE_CALL mapfile_fault_from_call(mapfile *file, const mapfile_view *view, const void *address,
+                                                    size_t length, int64_t done, mapfile_fault *fault) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, fault_from_call(file, view, address, length, done, fault));
 }

@@ -73,6 +73,7 @@ static mapfile_status check_kind(mapfile *file, const mapfile_options *options) 
 
 static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_options *options, mapfile **opened) {
   mapfile *file = calloc(1, sizeof *file);
+  mf_set_native_error(0);
   if (file == NULL)
     return MAPFILE_NO_MEMORY;
   file->flags = options->flags;
@@ -99,7 +100,7 @@ static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_opt
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options *given, mapfile **file) {
+static mapfile_status open_path(const char *path, const mapfile_options *given, mapfile **file) {
   mapfile_options options;
   mapfile_status status = take_options(given, &options);
   if (status == MAPFILE_OK && (path == NULL || path[0] == '\0' || file == NULL))
@@ -126,6 +127,11 @@ mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options
   return status;
 }
 
+mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options *given, mapfile **file) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, open_path(path, given, file));
+}
+
 static mapfile_status open_handle(intptr_t native, const mapfile_options *options, mapfile **file) {
   mf_set_native_error(0);
   if (file == NULL || (options->flags & PATH_ONLY_FLAGS) != 0)
@@ -138,7 +144,7 @@ static mapfile_status open_handle(intptr_t native, const mapfile_options *option
   return open_common(native, (options->flags & MAPFILE_ADOPT) != 0, options, file);
 }
 
-mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, const mapfile_options *given, mapfile **file) {
+static mapfile_status open_native(intptr_t native, const mapfile_options *given, mapfile **file) {
   mapfile_options options;
   /* Even options that are refused can say who owns the descriptor. */
   bool adopt = given != NULL && given->size >= LEAST_OPTIONS_SIZE && (given->flags & MAPFILE_ADOPT) != 0;
@@ -155,14 +161,19 @@ mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, const mapfile_o
   return status;
 }
 
-mapfile_status MAPFILE_CALL mapfile_close(mapfile *file) {
+mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, const mapfile_options *given, mapfile **file) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, open_native(native, given, file));
+}
+
+static mapfile_status close_file(mapfile *file) {
   mapfile_status status = MAPFILE_OK;
   if (file == NULL)
     return MAPFILE_OK;
-  mf_set_native_error(0);
   if (!mf_file_is_open(file))
     return MAPFILE_INVALID;
   os_lock();
+  mf_fill_settle(file);
   if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0)
     status = MAPFILE_BUSY;
   else
@@ -183,9 +194,16 @@ mapfile_status MAPFILE_CALL mapfile_close(mapfile *file) {
   return status;
 }
 
+mapfile_status MAPFILE_CALL mapfile_close(mapfile *file) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, close_file(file));
+}
+
 mapfile_status MAPFILE_CALL mapfile_size(mapfile *file, uint64_t *size) {
-  if (!mf_file_is_open(file) || size == NULL)
+  if (!mf_file_is_open(file) || size == NULL) {
+    mf_set_native_error(0);
     return MAPFILE_INVALID;
+  }
   *size = atomic_load(&file->size);
   return MAPFILE_OK;
 }
@@ -222,14 +240,18 @@ mapfile_status mf_file_refresh(mapfile *file, os_file_info *now, mapfile_status 
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_check(mapfile *file) {
+static mapfile_status check(mapfile *file) {
   os_file_info now;
   mapfile_status difference;
-  mf_set_native_error(0);
   if (!mf_file_is_open(file))
     return MAPFILE_INVALID;
   if (file->stream != NULL)
     return MAPFILE_OK;
   mapfile_status status = mf_file_refresh(file, &now, &difference);
   return status == MAPFILE_OK ? difference : status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_check(mapfile *file) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, check(file));
 }

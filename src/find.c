@@ -31,8 +31,8 @@ static mapfile_status search_piece(void *argument, const void *data, size_t leng
   return MAPFILE_CANCELLED;
 }
 
-mapfile_status MAPFILE_CALL mapfile_find(mapfile *file, uint64_t offset, uint64_t length, const void *needle,
-                                         size_t needle_length, uint64_t *found, uint64_t *done) {
+static mapfile_status find(mapfile *file, uint64_t offset, uint64_t length, const void *needle, size_t needle_length,
+                           uint64_t *found, uint64_t *done) {
   uint64_t unwanted;
   uint64_t *count = done != NULL ? done : &unwanted;
   *count = 0;
@@ -67,4 +67,10 @@ mapfile_status MAPFILE_CALL mapfile_find(mapfile *file, uint64_t offset, uint64_
   if (status != MAPFILE_OK)
     return status;
   return fit == MAPFILE_OK ? MAPFILE_NOT_FOUND : fit;
+}
+
+mapfile_status MAPFILE_CALL mapfile_find(mapfile *file, uint64_t offset, uint64_t length, const void *needle,
+                                         size_t needle_length, uint64_t *found, uint64_t *done) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, find(file, offset, length, needle, needle_length, found, done));
 }

@@ -113,12 +113,33 @@ void mf_inject_forget(mapfile *file) {
   }
 }
 
-/* Make the pages of [low, high) good in every segment, as far as no injection but those in the list covers them. */
+/* Make what fails of [low, high) good in every segment. Nothing else is touched: a private view keeps what was written
+   to its other pages, a copied one the bytes that it has. */
 static mapfile_status restore(mapfile *file, uint64_t low, uint64_t high) {
   mapfile_status status = MAPFILE_OK;
-  for (mf_segment *segment = file->segments; segment != NULL && status == MAPFILE_OK; segment = segment->file_next)
-    status = make_good(file, segment, low, high);
+  for (const mf_injection *bad = file->injections; bad != NULL; bad = bad->next) {
+    uint64_t from = bad->low > low ? bad->low : low, to = bad->high < high ? bad->high : high;
+    mf_segment *segment = from < to ? file->segments : NULL;
+    for (; segment != NULL && status == MAPFILE_OK; segment = segment->file_next)
+      status = make_good(file, segment, from, to);
+  }
   return status;
+}
+
+/* The first stretch of [*low, high) that does not fail yet; false: there is none. */
+static bool next_good(const mapfile *file, uint64_t *low, uint64_t high, uint64_t *end) {
+  const mf_injection *bad = file->injections;
+  while (bad != NULL) {
+    bool covers = bad->low <= *low && *low < bad->high;
+    if (covers)
+      *low = bad->high;
+    bad = covers ? file->injections : bad->next;
+  }
+  *end = high;
+  for (bad = file->injections; bad != NULL; bad = bad->next)
+    if (bad->low >= *low && bad->low < *end)
+      *end = bad->low;
+  return *low < high;
 }
 
 /* Take [low, high) out of the list. What is cut in two needs the spare record. */
@@ -150,18 +171,40 @@ static void cut_out(mapfile *file, uint64_t low, uint64_t high, mf_injection **s
   }
 }
 
-static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high) {
-  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next) {
-    /* Copied views that are pinned keep their bytes: they were read before. */
-    if (segment->kind == MF_OWN_COPY)
-      continue;
-    mapfile_status status = make_fail(segment, low, high);
+/* Segments from the first up to, not including, last. Copied views that are pinned keep their bytes: they were read
+   before. */
+static mapfile_status fail_stretch(mapfile *file, uint64_t low, uint64_t high, mf_segment **last) {
+  for (mf_segment *segment = file->segments; segment != *last; segment = segment->file_next) {
+    mapfile_status status = segment->kind == MF_OWN_COPY ? MAPFILE_OK : make_fail(segment, low, high);
     if (status != MAPFILE_OK) {
-      int64_t error = mapfile_native_error();
-      restore(file, low, high);
-      mf_set_native_error(error);
+      *last = segment;
       return status;
     }
+  }
+  return MAPFILE_OK;
+}
+
+static void mend_stretch(mapfile *file, uint64_t low, uint64_t high, const mf_segment *last) {
+  for (mf_segment *segment = file->segments; segment != last; segment = segment->file_next)
+    if (segment->kind != MF_OWN_COPY)
+      make_good(file, segment, low, high);
+}
+
+/* All or nothing, but for what was written to a private view's pages that had to be taken back. */
+static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high) {
+  uint64_t end;
+  for (uint64_t from = low; next_good(file, &from, high, &end); from = end) {
+    mf_segment *last = NULL;
+    mapfile_status status = fail_stretch(file, from, end, &last);
+    if (status == MAPFILE_OK)
+      continue;
+    int64_t error = mapfile_native_error();
+    mend_stretch(file, from, end, last);
+    uint64_t failed = from;
+    for (from = low; from < failed && next_good(file, &from, failed, &end); from = end)
+      mend_stretch(file, from, end, NULL);
+    mf_set_native_error(error);
+    return status;
   }
   return MAPFILE_OK;
 }
@@ -181,14 +224,15 @@ static mapfile_status inject_locked(mapfile *file, uint64_t low, uint64_t high, 
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
-  mf_set_native_error(0);
+static mapfile_status inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
   if (!mf_file_is_open(file) || !can_be_injected(wanted) || (length != MAPFILE_TO_END && length > UINT64_MAX - offset))
     return MAPFILE_INVALID;
   if (length == 0)
     return MAPFILE_OK;
   uint64_t low = mf_page_down(offset);
   uint64_t high = length == MAPFILE_TO_END ? UINT64_MAX : mf_page_up(offset + length);
+  if (high <= low) /* the last page there is */
+    high = UINT64_MAX;
   mf_injection *records[2] = {malloc(sizeof(mf_injection)), malloc(sizeof(mf_injection))};
   mapfile_status status = MAPFILE_NO_MEMORY;
   if (records[0] != NULL && records[1] != NULL) {
@@ -199,4 +243,9 @@ mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint6
   free(records[0]);
   free(records[1]);
   return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, inject(file, offset, length, wanted));
 }

@@ -111,6 +111,7 @@ struct mapfile {
   atomic_size_t loose_views; /* views that no segment counts: copied, empty, own */
   atomic_size_t copied_bytes;
   atomic_size_t filled_pages; /* raised by the handler */
+  atomic_size_t fills_jumped; /* zero-fill scopes that a jump went over; raised by the handler */
 
   /* Locked. */
   os_file_info known;
@@ -121,6 +122,7 @@ struct mapfile {
   uint64_t maps, mapped_bytes;
   uint64_t maps_made, evictions, fallbacks;
   size_t fill_scopes;
+  bool has_closing; /* one of the segments is closing */
 };
 
 /* Everything that all mapfiles share; locked, but for what comes before the counts. */
@@ -258,6 +260,20 @@ enum { MF_ELSEWHERE = 1 };
 
 extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
+/* Around a public call: the native error is that of this call if it fails (0: the library itself refused), else it
+   stays what it was. */
+static inline int64_t mf_native_begin(void) {
+  int64_t before = mf_this_thread.native_error;
+  mf_this_thread.native_error = 0;
+  return before;
+}
+
+static inline mapfile_status mf_native_end(int64_t before, mapfile_status status) {
+  if (status == MAPFILE_OK)
+    mf_this_thread.native_error = before;
+  return status;
+}
+
 static inline unsigned mf_thread_ordinal(void) {
   extern uint32_t mf_thread_number(void);
   uint32_t ordinal = mf_this_thread.ordinal;
@@ -269,6 +285,8 @@ static inline unsigned mf_thread_ordinal(void) {
 mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume);
 /* Leave to the scope: never returns. In normal context, or in a handler where the platform allows it. */
 _Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
+/* Count out zero-fill scopes that a jump went over; let segments go that none holds any more. */
+void mf_fill_settle(mapfile *file); /* locked */
 /* Forget scopes whose frames a foreign longjmp has left. */
 void mf_scope_prune(void);
 uint32_t mf_handler_flags(void);

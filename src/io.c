@@ -23,7 +23,7 @@ mapfile_status mf_read_plain(mapfile *file, uint64_t offset, void *buffer, size_
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_read(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
+static mapfile_status read_range(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
@@ -40,6 +40,11 @@ mapfile_status MAPFILE_CALL mapfile_read(mapfile *file, uint64_t offset, void *b
   if (*count < there)
     return MAPFILE_TRUNCATED;
   return injected != MAPFILE_OK ? injected : fit;
+}
+
+mapfile_status MAPFILE_CALL mapfile_read(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, read_range(file, offset, buffer, length, done));
 }
 
 /*
@@ -73,8 +78,8 @@ static mapfile_status compare_piece(void *argument, const void *data, size_t len
   return MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, const void *buffer, size_t length,
-                                            int *order, size_t *done) {
+static mapfile_status compare_range(mapfile *file, uint64_t offset, const void *buffer, size_t length, int *order,
+                                    size_t *done) {
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
@@ -105,6 +110,12 @@ mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, cons
   if (status == MAPFILE_OK)
     *order = compared.order;
   return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_compare(mapfile *file, uint64_t offset, const void *buffer, size_t length,
+                                            int *order, size_t *done) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, compare_range(file, offset, buffer, length, order, done));
 }
 
 /*
@@ -154,8 +165,7 @@ static mapfile_status send_range(mapfile *file, uint64_t offset, uint64_t length
   return *done < length ? send_by_copy(file, offset, length, native, done) : MAPFILE_OK;
 }
 
-mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t offset, uint64_t length, intptr_t native,
-                                         uint64_t *done) {
+static mapfile_status send_fitting(mapfile *file, uint64_t offset, uint64_t length, intptr_t native, uint64_t *done) {
   uint64_t unwanted;
   uint64_t *count = done != NULL ? done : &unwanted;
   *count = 0;
@@ -170,4 +180,10 @@ mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t offset, uint64_
   if (status != MAPFILE_OK)
     return status;
   return injected != MAPFILE_OK ? injected : fit;
+}
+
+mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t offset, uint64_t length, intptr_t native,
+                                         uint64_t *done) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, send_fitting(file, offset, length, native, done));
 }

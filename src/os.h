@@ -131,7 +131,7 @@ bool os_on_other_stack(uintptr_t here, uintptr_t *low, uintptr_t *high);
    may call back. Survives fork: the child starts with it free. */
 void os_lock(void);
 void os_unlock(void);
-/* Have mf_process_begin run once, and mf_process_after_fork in every child from then on, with the lock held. */
+/* Have mf_process_begin run once, and mf_process_after_fork in every child from then on, both with the lock held. */
 mapfile_status os_begin_once(void);
 /* Provided by registry.c to the platforms. */
 void mf_process_begin(void);

@@ -185,6 +185,7 @@ static mapfile_status fill_buffer(mf_walk *walk, unsigned char *buffer, size_t k
 }
 
 static mapfile_status walk_copies(mf_walk *walk) {
+  mf_set_native_error(0);
   unsigned char *buffer = malloc(walk->piece + walk->overlap);
   if (buffer == NULL)
     return MAPFILE_NO_MEMORY;
@@ -259,8 +260,8 @@ mapfile_status mf_walk_run(mf_walk *walk) {
   return walk_copies(walk);
 }
 
-mapfile_status MAPFILE_CALL mapfile_scan(mapfile *file, uint64_t offset, uint64_t length, size_t size, uint32_t flags,
-                                         mapfile_chunk chunk, void *argument, uint64_t *done) {
+static mapfile_status scan(mapfile *file, uint64_t offset, uint64_t length, size_t size, uint32_t flags,
+                           mapfile_chunk chunk, void *argument, uint64_t *done) {
   uint64_t unwanted;
   uint64_t *count = done != NULL ? done : &unwanted;
   *count = 0;
@@ -280,4 +281,10 @@ mapfile_status MAPFILE_CALL mapfile_scan(mapfile *file, uint64_t offset, uint64_
   mapfile_status status = mf_walk_run(&walk);
   *count = walk.done;
   return status == MAPFILE_OK ? fit : status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_scan(mapfile *file, uint64_t offset, uint64_t length, size_t size, uint32_t flags,
+                                         mapfile_chunk chunk, void *argument, uint64_t *done) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, scan(file, offset, length, size, flags, chunk, argument, done));
 }

@@ -88,9 +88,10 @@ static mapfile_status prepare_thread(mf_thread *thread) {
   /* Promise fault-blocked: looked at here and not at each scope, because asking is a system call. */
   if (status == MAPFILE_OK)
     status = os_fault_prepare_thread(mf_handler_flags());
-  if (status == MAPFILE_OK)
-    thread->ready = 1;
-  return status;
+  if (status != MAPFILE_OK)
+    return MAPFILE_UNSUPPORTED;
+  thread->ready = 1;
+  return MAPFILE_OK;
 }
 
 /*
@@ -105,7 +106,7 @@ static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
   return address - thread->stack_low < thread->stack_size;
 }
 
-static inline bool is_entered(const mapfile_scope *scope) {
+static inline MF_UNINSTRUMENTED bool is_entered(const mapfile_scope *scope) {
   return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING);
 }
 
@@ -223,7 +224,7 @@ static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile 
   mf_thread *thread = &mf_this_thread;
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   mapfile_status status = MAPFILE_OK;
-  mf_set_native_error(0);
+  int64_t before = mf_native_begin();
   if (!record_fits(fault) || !arguments_fit(file, view))
     return MAPFILE_INVALID;
   if (fault != NULL && fault->status != MAPFILE_OK)
@@ -243,7 +244,7 @@ static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile 
   scope->fault = fault;
   scope->leave = NULL;
   push_entry(thread, scope, entry, state);
-  return MAPFILE_OK;
+  return mf_native_end(before, MAPFILE_OK);
 }
 
 /* A record that fits and holds no fault, as it begins. */
@@ -376,11 +377,50 @@ static MF_NOINLINE mapfile_status finish_fault(const mapfile_scope *scope) {
   return fault->status;
 }
 
+/* Run the body of a scope that has been entered, with the registers saved by the C library. */
+static inline mapfile_status run_with_library(mapfile_scope *scope, mapfile_body body, void *argument) {
+  scope->size = (uint32_t)sizeof *scope;
+  if (MF_UNLIKELY(MAPFILE_SAVE_REGISTERS(scope->registers) != 0))
+    return finish_fault(scope);
+  mapfile_status status = body(argument);
+  if (MF_UNLIKELY(scope->leave == NULL))
+    return finish_with_care(scope, status);
+  mapfile_scope_leave_quickly(scope);
+  return status;
+}
+
 static MF_NOINLINE mapfile_status try_without_record(mapfile *file, const mapfile_view *view, mapfile_body body,
                                                      void *argument) {
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
   return mapfile_try(file, view, body, argument, &unwanted);
 }
+
+/*
+ * The callback form saves its registers with the compiler's own setjmp where it has a sound one: the C library's costs
+ * as much as all the rest of a scope. Its counterpart must tell AddressSanitizer by hand what longjmp tells it; and
+ * ThreadSanitizer, which follows calls and returns, knows only the library's, so under it that one is used.
+ */
+#ifdef MF_BUILTIN_SETJMP
+#pragma weak __asan_handle_no_return
+#pragma weak __tsan_func_entry
+void __asan_handle_no_return(void);
+void __tsan_func_entry(void *caller);
+
+/* scope->size of such a scope; nobody else's. */
+enum { SIZE_BUILTIN = 1 };
+
+static inline bool may_use_builtin(void) {
+  return __tsan_func_entry == NULL;
+}
+
+#define SAVE_QUICKLY(scope) ((scope)->size = SIZE_BUILTIN, __builtin_setjmp((void **)(scope)->registers))
+
+static _Noreturn void land_quickly(mapfile_scope *scope) {
+  if (__asan_handle_no_return != NULL)
+    __asan_handle_no_return();
+  __builtin_longjmp((void **)scope->registers, 1);
+}
+#endif
 
 /* The scope is entered before its registers are saved: nothing in between can fault, and what the compiler has to keep
    in memory over the saving is less. Not instrumented, because AddressSanitizer could move the scope off the stack. */
@@ -396,13 +436,19 @@ MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const m
     if (refused != MAPFILE_OK)
       return record_refusal(fault, refused);
   }
-  if (MF_UNLIKELY(MAPFILE_SAVE_REGISTERS(scope.registers) != 0))
+#ifdef MF_BUILTIN_SETJMP
+  if (MF_UNLIKELY(!may_use_builtin()))
+    return run_with_library(&scope, body, argument);
+  if (MF_UNLIKELY(SAVE_QUICKLY(&scope) != 0))
     return finish_fault(&scope);
   mapfile_status status = body(argument);
   if (MF_UNLIKELY(scope.leave == NULL))
     return finish_with_care(&scope, status);
   mapfile_scope_leave_quickly(&scope);
   return status;
+#else
+  return run_with_library(&scope, body, argument);
+#endif
 }
 
 /*
@@ -417,9 +463,10 @@ static void hold_segments(mapfile *file) {
   os_unlock();
 }
 
-static void let_segments_go(mapfile *file) {
-  os_lock();
-  if (--file->fill_scopes == 0) {
+void mf_fill_settle(mapfile *file) {
+  file->fill_scopes -= atomic_exchange(&file->fills_jumped, 0);
+  if (file->fill_scopes == 0 && file->has_closing) {
+    file->has_closing = false;
     mf_segment *next;
     for (mf_segment *segment = file->segments; segment != NULL; segment = next) {
       next = segment->file_next;
@@ -427,6 +474,12 @@ static void let_segments_go(mapfile *file) {
         mf_segment_give_up(segment);
     }
   }
+}
+
+static void let_segments_go(mapfile *file) {
+  os_lock();
+  file->fill_scopes--;
+  mf_fill_settle(file);
   os_unlock();
 }
 
@@ -603,6 +656,12 @@ static void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scop
   bool inside = thread->depth != depth + 1;
   for (uint32_t out = 1; inside && out <= most; out++)
     outer[out] = entry_at(thread, fault, depth - out);
+  for (uint32_t inner = thread->depth; inner > depth + 1;) {
+    const mapfile_scope *left = next_alive(thread, fault, &inner);
+    /* It will never be ended: what it holds is not held any more. */
+    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING))
+      atomic_fetch_add(&left->file->fills_jumped, 1);
+  }
   pop(thread, scope, state_of(scope, SCOPE_FAULTED));
   for (uint32_t out = 1; inside && out <= most; out++)
     thread->ring[(depth - out) % MF_RING] = outer[out];
@@ -631,15 +690,20 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resu
   return NULL;
 }
 
-_Noreturn void MAPFILE_CALL mf_scope_land(void *scope) {
-  longjmp(((mapfile_scope *)scope)->registers, 1);
+_Noreturn void MAPFILE_CALL mf_scope_land(void *argument) {
+  mapfile_scope *scope = argument;
+#ifdef MF_BUILTIN_SETJMP
+  if (scope->size == SIZE_BUILTIN)
+    land_quickly(scope);
+#endif
+  longjmp(scope->registers, 1);
 }
 
 /*
  * The process's handlers
  */
 
-mapfile_status MAPFILE_CALL mapfile_handler_configure(uint32_t flags) {
+static mapfile_status configure(uint32_t flags) {
   const uint32_t known = MAPFILE_HANDLER_HOST | MAPFILE_HANDLER_UNBLOCK | MAPFILE_HANDLER_ACCESS;
   if ((flags & ~known) != 0)
     return MAPFILE_INVALID;
@@ -655,13 +719,23 @@ mapfile_status MAPFILE_CALL mapfile_handler_configure(uint32_t flags) {
   return status;
 }
 
-mapfile_status MAPFILE_CALL mapfile_handler_check(void) {
+mapfile_status MAPFILE_CALL mapfile_handler_configure(uint32_t flags) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, configure(flags));
+}
+
+static mapfile_status check_handler(void) {
   if (!atomic_load(&handlers_installed) || (mf_handler_flags() & MAPFILE_HANDLER_HOST) != 0)
     return MAPFILE_UNSUPPORTED;
   return os_fault_check(mf_handler_flags());
 }
 
-mapfile_status MAPFILE_CALL mapfile_handler_rearm(void) {
+mapfile_status MAPFILE_CALL mapfile_handler_check(void) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, check_handler());
+}
+
+static mapfile_status rearm(void) {
   if ((mf_handler_flags() & MAPFILE_HANDLER_HOST) != 0)
     return MAPFILE_UNSUPPORTED;
   mapfile_status status = mf_begin();
@@ -673,6 +747,11 @@ mapfile_status MAPFILE_CALL mapfile_handler_rearm(void) {
   status = os_fault_rearm(mf_handler_flags());
   os_unlock();
   return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_handler_rearm(void) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, rearm());
 }
 
 /* What a signal says of an address where it can only mean a forbidden access. */

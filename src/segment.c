@@ -390,8 +390,10 @@ out:
    about to put zeros at its address, which must not mean anything else by then. */
 void mf_segment_release(mf_segment *segment) {
   os_lock();
-  if (segment->kind == MF_OWN_FILL && segment->file->fill_scopes > 0)
-    segment->closing = true;
+  bool can_be_filled = segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY;
+  mf_fill_settle(segment->file);
+  if (can_be_filled && segment->file->fill_scopes > 0)
+    segment->closing = segment->file->has_closing = true;
   else
     mf_segment_give_up(segment);
   os_unlock();

@@ -82,11 +82,12 @@ static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t len
 static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t length, mapfile_view *view) {
   if (length > SIZE_MAX / 2 - sizeof(mf_copy))
     return MAPFILE_LIMIT;
-  /* The bytes begin on a cache line of their own, as a map's would. */
-  mf_copy *copy = malloc(MF_CACHE_LINE + length);
+  /* The bytes lie to cache lines as a map's would: what is aligned in the file is aligned in memory. */
+  mf_copy *copy = malloc(3 * MF_CACHE_LINE + length);
   if (copy == NULL)
     return MAPFILE_NO_MEMORY;
-  unsigned char *bytes = (unsigned char *)copy + MF_CACHE_LINE;
+  uintptr_t line = ((uintptr_t)(copy + 1) + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1);
+  unsigned char *bytes = (unsigned char *)line + (offset & (MF_CACHE_LINE - 1));
   size_t done;
   mapfile_status status = mf_read_plain(file, offset, bytes, length, &done);
   if (status == MAPFILE_OK && done < length)
@@ -103,13 +104,13 @@ static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t leng
   return MAPFILE_OK;
 }
 
-/* Read a page of a copy that may be filled with zeros where it cannot be read. */
-static mapfile_status read_or_fill(mapfile *file, mf_segment *segment, size_t from, size_t length, bool fill) {
+/* Read a page of a copy that may be filled with zeros where it cannot be read. The view needs the bytes up to end; the
+   file may have been cut before them since its size was last asked. */
+static mapfile_status read_or_fill(mapfile *file, mf_segment *segment, size_t from, size_t length, uint64_t end,
+                                   bool fill) {
   size_t done;
   mapfile_status status = mf_read_plain(file, segment->offset + from, segment->address + from, length, &done);
-  uint64_t known = atomic_load(&file->size);
-  uint64_t end = segment->offset + from + length;
-  if (status == MAPFILE_OK && (done == length || segment->offset + from + done >= (end < known ? end : known)))
+  if (status == MAPFILE_OK && (done == length || segment->offset + from + done >= end))
     return MAPFILE_OK;
   if (status == MAPFILE_OK)
     status = MAPFILE_TRUNCATED;
@@ -124,10 +125,10 @@ static mapfile_status read_or_fill(mapfile *file, mf_segment *segment, size_t fr
   return MAPFILE_OK;
 }
 
-static mapfile_status read_pages(mapfile *file, mf_segment *segment, bool fill) {
+static mapfile_status read_pages(mapfile *file, mf_segment *segment, uint64_t end, bool fill) {
   size_t step = fill ? mf_page_size : segment->length;
   for (size_t from = 0; from < segment->length; from += step) {
-    mapfile_status status = read_or_fill(file, segment, from, step, fill);
+    mapfile_status status = read_or_fill(file, segment, from, step, end, fill);
     if (status != MAPFILE_OK)
       return status;
   }
@@ -140,7 +141,7 @@ static mapfile_status copy_to_pages(mapfile *file, uint64_t offset, size_t lengt
   mapfile_status status = mf_segment_own(file, MF_OWN_COPY, offset, length, &segment);
   if (status != MAPFILE_OK)
     return status;
-  status = read_pages(file, segment, (flags & MAPFILE_ZERO_FILL) != 0);
+  status = read_pages(file, segment, offset + length, (flags & MAPFILE_ZERO_FILL) != 0);
   os_lock();
   if (status == MAPFILE_OK)
     status = mf_inject_apply(segment);
@@ -160,6 +161,7 @@ static mapfile_status copy_to_pages(mapfile *file, uint64_t offset, size_t lengt
 
 static mapfile_status pin_copy(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
   mapfile_status status;
+  mf_set_native_error(0);
   uint64_t good = length;
   bool injected = mf_inject_cut(file, offset, &good) != MAPFILE_OK;
   if (injected || (flags & MAPFILE_ZERO_FILL) != 0) {
@@ -236,10 +238,17 @@ static bool worth_falling_back(mapfile_status why) {
   return why == MAPFILE_LIMIT || why == MAPFILE_UNSUPPORTED || why == MAPFILE_DENIED || why == MAPFILE_NO_MEMORY;
 }
 
+/* What the view would be if it held anything. */
+static uint32_t kind_of_empty(const mapfile *file, uint32_t flags) {
+  if ((flags & MAPFILE_PRIVATE) != 0)
+    return MAPFILE_KIND_PRIVATE;
+  return (flags & MAPFILE_COPY) != 0 || atomic_load(&file->unmappable) ? MAPFILE_KIND_COPIED : MAPFILE_KIND_LIVE;
+}
+
 static mapfile_status pin_range(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
   if (length == 0) {
     mark_loose(view, file, MF_MARK_PLAIN, NULL);
-    fill_view(view, file, offset, 0, nothing, (flags & MAPFILE_COPY) != 0 ? MAPFILE_KIND_COPIED : MAPFILE_KIND_LIVE);
+    fill_view(view, file, offset, 0, nothing, kind_of_empty(file, flags));
     return MAPFILE_OK;
   }
   if ((flags & MAPFILE_COPY) != 0)
@@ -312,8 +321,10 @@ mapfile_status MAPFILE_CALL mapfile_pin(mapfile *file, uint64_t offset, uint64_t
   mf_scope_prune();
   const uint32_t needs_more = MAPFILE_COPY | MAPFILE_PRIVATE | MAPFILE_ZERO_FILL;
   if (length == 0 || (flags & needs_more) != 0 ||
-      !pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view))
-    status = pin_range(file, offset, (size_t)length, flags, view);
+      !pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view)) {
+    int64_t before = mf_native_begin();
+    status = mf_native_end(before, pin_range(file, offset, (size_t)length, flags, view));
+  }
   if (status == MAPFILE_OK && (flags & MAPFILE_VERIFY) != 0)
     view->internal[MF_VIEW_MARK] |= MF_MARK_VERIFY;
   return status;
@@ -373,7 +384,7 @@ mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
   return status;
 }
 
-mapfile_status MAPFILE_CALL mapfile_view_check(const mapfile_view *view) {
+static mapfile_status check_view(const mapfile_view *view) {
   if (view == NULL || !mf_view_is_pinned(view) || (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) == 0)
     return refuse(MAPFILE_INVALID);
   const mapfile *file = (const mapfile *)view->internal[MF_VIEW_FILE];
@@ -389,4 +400,9 @@ mapfile_status MAPFILE_CALL mapfile_view_check(const mapfile_view *view) {
   if (status == MAPFILE_TRUNCATED && now.size >= view->offset + view->length)
     return MAPFILE_CHANGED;
   return status;
+}
+
+mapfile_status MAPFILE_CALL mapfile_view_check(const mapfile_view *view) {
+  int64_t before = mf_native_begin();
+  return mf_native_end(before, check_view(view));
 }

@@ -20,6 +20,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -261,10 +264,16 @@ static bool same_handler(const struct sigaction *one, const struct sigaction *ot
   return one->sa_handler == other->sa_handler && one->sa_handler != SIG_DFL && one->sa_handler != SIG_IGN;
 }
 
+/* The system does not let handlers be looked at or installed: a sandbox. */
+static mapfile_status refused(int error) {
+  mf_set_native_error(error);
+  return MAPFILE_UNSUPPORTED;
+}
+
 static mapfile_status install(signal_state *state) {
   struct sigaction now, ours;
   if (sigaction(state->signo, NULL, &now) != 0)
-    return mf_status_from_errno(errno);
+    return refused(errno);
   if (is_ours(&now))
     return MAPFILE_OK;
   if (state->used == MOST_PREVIOUS)
@@ -280,7 +289,7 @@ static mapfile_status install(signal_state *state) {
     ours.sa_flags |= SA_RESTART;
   sigemptyset(&ours.sa_mask);
   if (sigaction(state->signo, &ours, NULL) != 0)
-    return mf_status_from_errno(errno);
+    return refused(errno);
   for (unsigned i = 0; i < state->used; i++)
     if (same_handler(&state->records[i].action, &now))
       atomic_store(&state->records[i].superseded, true);
@@ -304,7 +313,7 @@ mapfile_status os_fault_rearm(uint32_t flags) {
 static mapfile_status check(const signal_state *state) {
   struct sigaction now;
   if (sigaction(state->signo, NULL, &now) != 0)
-    return mf_status_from_errno(errno);
+    return refused(errno);
   return is_ours(&now) ? MAPFILE_OK : MAPFILE_CHANGED;
 }
 
@@ -340,21 +349,38 @@ mapfile_status os_fault_prepare_thread(uint32_t flags) {
   return MAPFILE_OK;
 }
 
-/* The main thread's stack grows; some C libraries tell only how far it has grown. */
-static void stretch_main_stack(uintptr_t *low, uintptr_t high) {
+/* The main thread's stack grows, and C libraries look for its bounds in /proc or by trying. The kernel has put the
+   program's name and some random bytes above its first frame, so its top is known without either. */
+static bool main_stack_bounds(uintptr_t *low, uintptr_t *high) {
+#ifdef __linux__
   const uintptr_t most = sizeof(void *) > 4 ? (uintptr_t)1 << 30 : (uintptr_t)64 << 20;
   struct rlimit limit;
-  uintptr_t room = most;
+  uintptr_t room = most, here = (uintptr_t)__builtin_frame_address(0);
+  uintptr_t name = (uintptr_t)getauxval(AT_EXECFN), random = (uintptr_t)getauxval(AT_RANDOM);
+  uintptr_t top = name > random ? name : random;
+  if (getpid() != (pid_t)syscall(SYS_gettid) || top <= here)
+    return false;
   if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < most)
     room = (uintptr_t)limit.rlim_cur;
-  if (high - *low < room && room < high)
-    *low = high - room;
+  /* Not this stack after all: a process forked by another thread than the main one runs on that thread's stack. */
+  if (top - here > room)
+    return false;
+  *high = top;
+  *low = room < top ? top - room : 0;
+  return true;
+#else
+  (void)low;
+  (void)high;
+  return false;
+#endif
 }
 
 mapfile_status os_stack_bounds(uintptr_t *low, uintptr_t *high) {
   pthread_attr_t attributes;
   void *start;
   size_t size;
+  if (main_stack_bounds(low, high))
+    return MAPFILE_OK;
   int error = pthread_getattr_np(pthread_self(), &attributes);
   if (error != 0)
     return mf_status_from_errno(error);
@@ -364,10 +390,6 @@ mapfile_status os_stack_bounds(uintptr_t *low, uintptr_t *high) {
     return mf_status_from_errno(error);
   *low = (uintptr_t)start;
   *high = *low + size;
-#ifdef __linux__
-  if (getpid() == (pid_t)syscall(SYS_gettid))
-    stretch_main_stack(low, *high);
-#endif
   return MAPFILE_OK;
 }
 

@@ -124,8 +124,10 @@ static int64_t nanoseconds(struct timespec time) {
 
 mapfile_status os_file_look(intptr_t handle, os_file_info *info) {
   struct stat look;
-  if (fstat((int)handle, &look) != 0)
-    return mf_status_from_errno(errno);
+  if (fstat((int)handle, &look) != 0) {
+    mf_set_native_error(errno);
+    return MAPFILE_IO;
+  }
   info->kind = S_ISREG(look.st_mode) ? OS_FILE_REGULAR : S_ISFIFO(look.st_mode) ? OS_FILE_STREAM : OS_FILE_OTHER;
   info->size = look.st_size > 0 ? (uint64_t)look.st_size : 0;
   info->modified = nanoseconds(look.st_mtim);

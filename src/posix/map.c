@@ -103,7 +103,7 @@ mapfile_status os_memory_again(void *address, size_t length) {
 static int open_nothing(void) {
 #ifdef HAVE_MEMFD_CREATE
   int descriptor = memfd_create("mapfile", MFD_CLOEXEC);
-  if (descriptor >= 0 || errno != ENOSYS)
+  if (descriptor >= 0 || errno == EMFILE || errno == ENFILE || errno == ENOMEM)
     return descriptor;
 #endif
   char name[] = "/tmp/mapfile-XXXXXX";
@@ -115,8 +115,10 @@ static int open_nothing(void) {
 
 mapfile_status os_memory_fail(void *address, size_t length) {
   int descriptor = open_nothing();
-  if (descriptor < 0)
-    return mf_status_from_errno(errno);
+  if (descriptor < 0) {
+    mapfile_status refused = mf_status_from_errno(errno);
+    return refused == MAPFILE_LIMIT || refused == MAPFILE_NO_MEMORY ? refused : MAPFILE_UNSUPPORTED;
+  }
   mapfile_status status = MAPFILE_OK;
   void *made = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
   if (made == MAP_FAILED)

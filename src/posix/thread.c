@@ -11,11 +11,11 @@
 #include "status.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int begin_error;
+static atomic_bool begun;
 
 void os_lock(void) {
   pthread_mutex_lock(&lock);
@@ -31,14 +31,21 @@ static void in_child(void) {
   pthread_mutex_unlock(&lock);
 }
 
-static void begin(void) {
-  mf_process_begin();
-  begin_error = pthread_atfork(os_lock, os_unlock, in_child);
-}
-
+/* Not pthread_once: what fails for want of memory is tried again by the next call. */
 mapfile_status os_begin_once(void) {
-  pthread_once(&once, begin);
-  return begin_error == 0 ? MAPFILE_OK : mf_status_from_errno(begin_error);
+  int error = 0;
+  if (atomic_load_explicit(&begun, memory_order_acquire))
+    return MAPFILE_OK;
+  os_lock();
+  if (!atomic_load(&begun)) {
+    error = pthread_atfork(os_lock, os_unlock, in_child);
+    if (error == 0) {
+      mf_process_begin();
+      atomic_store(&begun, true);
+    }
+  }
+  os_unlock();
+  return error == 0 ? MAPFILE_OK : mf_status_from_errno(error);
 }
 
 unsigned os_processors(void) {
