@@ -140,7 +140,7 @@ enum {
 MAPFILE_API const char *MAPFILE_CALL mapfile_strerror(mapfile_status status);
 
 /* The system's error behind the last call on this thread that failed: errno on POSIX, GetLastError or an NTSTATUS on
-   Windows; 0 where the library itself refused. Unchanged by calls that succeed. */
+   Windows; 0 where the library itself refused. As with errno, it means nothing after a call that succeeded. */
 MAPFILE_API int64_t MAPFILE_CALL mapfile_native_error(void);
 
 /* The version of the library that runs, as MAPFILE_VERSION_NUMBER. With text not NULL, *text is set to "1.2.3". */
@@ -625,7 +625,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_configure(uint32_t flags
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_check(void);
 
 /* Put the library's handler on top again; the present one becomes the one that is called for faults that are not ours.
-   Also installs it before the first scope. OK; UNSUPPORTED with MAPFILE_HANDLER_HOST; LIMIT after 16 different ones. */
+   Also installs it before the first scope. OK; UNSUPPORTED with MAPFILE_HANDLER_HOST; LIMIT after 16 installations:
+   other handlers keep ours as what they go back to, so none of these can be given up. */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_rearm(void);
 
 /*

@@ -31,7 +31,7 @@ static mapfile_status look_for_change(mapfile *file, mapfile_fault *fault) {
     fault->native_error = mapfile_native_error();
     return MAPFILE_UNKNOWN;
   }
-  if (mf_page_down(fault->offset) >= now.size)
+  if (fault->offset >= now.size)
     return MAPFILE_TRUNCATED;
   os_lock();
   status = mf_file_difference(&file->known, &now);

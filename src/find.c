@@ -46,6 +46,10 @@ static mapfile_status find(mapfile *file, uint64_t offset, uint64_t length, cons
     *found = offset;
     return MAPFILE_OK;
   }
+  if (needle_length > there) {
+    *count = there;
+    return fit == MAPFILE_OK ? MAPFILE_NOT_FOUND : fit;
+  }
   search wanted = {needle, needle_length, 0};
   mf_walk walk = {.file = file,
                   .offset = offset,

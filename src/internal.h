@@ -73,6 +73,7 @@ struct mf_segment {
   mf_segment *file_next, *file_previous;   /* all segments of a mapfile; locked */
   mf_segment *clock_next, *clock_previous; /* all pooled segments; locked */
   mf_segment *spare_next;                  /* given up, waiting to be freed or used again; locked */
+  bool fillable;                           /* a ZERO_FILL view's; set before a scope can see it */
   bool closing;                            /* an OWN segment let go while a zero-fill scope was open; locked */
   atomic_uint filled;                      /* pages replaced by zeros: sticky */
   atomic_uint_fast64_t first_filled;       /* offset + 1 of the first of them, 0: none */

@@ -76,6 +76,9 @@ static void settle_piece(mf_walk *walk, size_t preferred) {
     walk->piece = preferred;
   if (walk->piece > SIZE_MAX / 4)
     walk->piece = SIZE_MAX / 4;
+  /* No more than the range and its part of a page before it: it is also how much memory a walk by reading takes. */
+  if (walk->piece > walk->length)
+    walk->piece = (size_t)walk->length + page;
   walk->piece = (walk->piece + page - 1) & ~(page - 1);
 }
 
@@ -96,12 +99,15 @@ static mapfile_status walk_up_to(const part *over, const mapfile_view *view, uin
   return fault.address != NULL ? MAPFILE_OK : status;
 }
 
-static mapfile_status run_guarded(part *over, const mapfile_view *view) {
+static mapfile_status run_guarded(part *over, const mapfile_view *view, bool *refused) {
   mapfile_fault fault = MAPFILE_FAULT_INIT;
   mapfile_status status = mapfile_try(over->walk->file, view, walk_part, over, &fault);
-  /* A status of the callback's, not a fault. */
-  if (fault.address == NULL)
+  /* A status of the callback's, not a fault; or there can be no scope here (SIGBUS is blocked): what is read needs
+     none. */
+  if (fault.address == NULL) {
+    *refused = fault.status == MAPFILE_UNSUPPORTED;
     return status;
+  }
   status = mapfile_fault_explain(&fault);
   int64_t error = fault.native_error;
   mapfile_status before = walk_up_to(over, view, mf_page_down(fault.offset));
@@ -117,7 +123,7 @@ static mapfile_status walk_pooled(mf_walk *walk, bool *refused) {
     return status;
   }
   part over = {.walk = walk, .data = view.data, .offset = view.offset, .length = view.length, .last = true};
-  status = run_guarded(&over, &view);
+  status = run_guarded(&over, &view, refused);
   mapfile_unpin(&view);
   return status;
 }
@@ -139,7 +145,7 @@ static mapfile_status walk_own_part(mf_walk *walk, uint64_t offset, uint64_t len
   view.internal[MF_VIEW_FILE] = (uintptr_t)walk->file;
   view.internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_OWN;
   part over = {.walk = walk, .data = data, .offset = offset, .length = length, .last = last, .let_go = true};
-  status = run_guarded(&over, &view);
+  status = run_guarded(&over, &view, refused);
   if ((walk->flags & MAPFILE_SCAN_ONCE) != 0)
     os_release_pages(segment->address, segment->length);
   mf_segment_release(segment);

@@ -26,7 +26,9 @@ enum { SCOPE_IDLE = 0, SCOPE_ARMED = 0x6d617001, SCOPE_FILLING = 0x6d617002, SCO
 /* What scope->internal holds. */
 enum {
   IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
-  IN_FRAME = 1     /* where a scope that is not on the thread's own stack stands */
+  IN_FRAME = 1,    /* where a scope that is not on the thread's own stack stands */
+  IN_HELD = 2 /* a zero-fill scope's mapfile again, mixed with the scope's address: a frame that was partly overlaid
+                 must not lead to it */
 };
 
 /* A scope that does not lie on the stack itself (a sanitizer moved it) is placed by the frame of the function that
@@ -80,16 +82,17 @@ static mapfile_status prepare_thread(mf_thread *thread) {
   mapfile_status status = mf_begin();
   if (status == MAPFILE_OK)
     status = install_handlers();
-  uintptr_t high;
+  uintptr_t low, high;
   if (status == MAPFILE_OK)
-    status = os_stack_bounds(&thread->stack_low, &high);
-  if (status == MAPFILE_OK)
-    thread->stack_size = high - thread->stack_low;
+    status = os_stack_bounds(&low, &high);
   /* Promise fault-blocked: looked at here and not at each scope, because asking is a system call. */
   if (status == MAPFILE_OK)
     status = os_fault_prepare_thread(mf_handler_flags());
   if (status != MAPFILE_OK)
     return MAPFILE_UNSUPPORTED;
+  /* Last: where the stack has a size, scopes are entered without another look. */
+  thread->stack_low = low;
+  thread->stack_size = high - low;
   thread->ready = 1;
   return MAPFILE_OK;
 }
@@ -485,7 +488,7 @@ static void let_segments_go(mapfile *file) {
 
 static bool can_be_filled(const mapfile_view *view) {
   const mf_segment *segment = own_segment(view);
-  return segment != NULL && (segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY);
+  return segment != NULL && segment->fillable;
 }
 
 mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *file, const mapfile_view *view) {
@@ -498,6 +501,8 @@ mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *f
   mapfile_status status = enter_with_care(scope, file, view, NULL, SCOPE_FILLING);
   if (status != MAPFILE_OK)
     let_segments_go(file);
+  else
+    scope->internal[IN_HELD] = state_of(scope, (uintptr_t)file);
   return status;
 }
 
@@ -505,7 +510,7 @@ mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *f
 static void report_all_filled(mapfile *file, mapfile_fault *fault) {
   os_lock();
   for (const mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
-    if (segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY)
+    if (segment->fillable)
       report_filled(segment, fault);
   os_unlock();
 }
@@ -633,8 +638,8 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
   bool filled = false;
   mf_index_enter();
   mf_segment *segment = segment_of(scope->file, fault->address);
-  if (segment != NULL && (segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY) && can_be_mended(fault) &&
-      page >= segment->node.low && page + fault->length <= segment->node.high)
+  if (segment != NULL && segment->fillable && can_be_mended(fault) && page >= segment->node.low &&
+      page + fault->length <= segment->node.high)
     filled = os_fill_zeros((void *)page, (size_t)fault->length);
   if (filled) {
     uint64_t none = 0;
@@ -650,7 +655,7 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
 
 /* Leave the scope and, with it, those inside. They took the places of scopes outside it in the ring, which are found by
    what they shadow as long as they are alive. */
-static void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope) {
+static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope) {
   uintptr_t outer[MF_RING];
   uint32_t depth = scope->depth, most = depth < MF_RING - 1 ? depth : MF_RING - 1;
   bool inside = thread->depth != depth + 1;
@@ -659,7 +664,8 @@ static void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scop
   for (uint32_t inner = thread->depth; inner > depth + 1;) {
     const mapfile_scope *left = next_alive(thread, fault, &inner);
     /* It will never be ended: what it holds is not held any more. */
-    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING))
+    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING) &&
+        left->internal[IN_HELD] == state_of(left, (uintptr_t)left->file))
       atomic_fetch_add(&left->file->fills_jumped, 1);
   }
   pop(thread, scope, state_of(scope, SCOPE_FAULTED));

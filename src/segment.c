@@ -57,6 +57,7 @@ mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind) {
   segment->file = file;
   segment->kind = kind;
   segment->closing = false;
+  segment->fillable = kind == MF_OWN_FILL;
   atomic_store(&segment->used, 0);
   atomic_store(&segment->filled, 0);
   atomic_store(&segment->first_filled, 0);
@@ -390,9 +391,8 @@ out:
    about to put zeros at its address, which must not mean anything else by then. */
 void mf_segment_release(mf_segment *segment) {
   os_lock();
-  bool can_be_filled = segment->kind == MF_OWN_FILL || segment->kind == MF_OWN_COPY;
   mf_fill_settle(segment->file);
-  if (can_be_filled && segment->file->fill_scopes > 0)
+  if (segment->fillable && segment->file->fill_scopes > 0)
     segment->closing = segment->file->has_closing = true;
   else
     mf_segment_give_up(segment);

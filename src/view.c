@@ -141,6 +141,7 @@ static mapfile_status copy_to_pages(mapfile *file, uint64_t offset, size_t lengt
   mapfile_status status = mf_segment_own(file, MF_OWN_COPY, offset, length, &segment);
   if (status != MAPFILE_OK)
     return status;
+  segment->fillable = (flags & MAPFILE_ZERO_FILL) != 0;
   status = read_pages(file, segment, offset + length, (flags & MAPFILE_ZERO_FILL) != 0);
   os_lock();
   if (status == MAPFILE_OK)

