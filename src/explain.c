@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Read the page where the fault was: the system then says what it could not say in the signal. */
 static mapfile_status probe_page(const mapfile_fault *fault) {
   size_t page = mf_page_size;

@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 enum {
   KNOWN_FLAGS = MAPFILE_WRITE | MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE | MAPFILE_IMMUTABLE |
                 MAPFILE_STREAM | MAPFILE_ADOPT,
@@ -49,8 +47,12 @@ static mapfile_status take_options(const mapfile_options *given, mapfile_options
 }
 
 static unsigned slot_shift(const mapfile *file) {
+  const unsigned longest = 40;
+  size_t window = mf_budget_window(file);
   unsigned shift = 0;
-  for (size_t window = mf_budget_window(file); window > 1 && shift < 40; window >>= 1)
+  if (window == SIZE_MAX)
+    return longest;
+  for (; window > 1 && shift < longest; window >>= 1)
     shift++;
   return shift;
 }
@@ -72,7 +74,7 @@ static mapfile_status check_kind(mapfile *file, const mapfile_options *options) 
 }
 
 static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_options *options, mapfile **opened) {
-  mapfile *file = calloc(1, sizeof *file);
+  mapfile *file = mf_allocate(sizeof *file);
   mf_set_native_error(0);
   if (file == NULL)
     return MAPFILE_NO_MEMORY;

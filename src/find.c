@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Pieces are at least as long as a needle longer than this; each piece takes up its length once more in overlap. */
 #define SHORT_NEEDLE ((size_t)64 << 10)
 
@@ -61,8 +59,11 @@ static mapfile_status find(mapfile *file, uint64_t offset, uint64_t length, cons
                   .argument = &wanted};
   mapfile_status status = mf_walk_run(&walk);
   *count = walk.done;
-  if (status == MAPFILE_CANCELLED && wanted.found + needle_length > walk.end)
-    status = MAPFILE_TRUNCATED;
+  if (status == MAPFILE_CANCELLED && wanted.found + needle_length > walk.end) {
+    /* Found in the zeros behind the file's new end; so all before it was searched. */
+    *count = walk.end > offset ? walk.end - offset : 0;
+    return MAPFILE_TRUNCATED;
+  }
   if (status == MAPFILE_CANCELLED) {
     *found = wanted.found;
     *count = wanted.found + needle_length - offset;

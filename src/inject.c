@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 static bool can_be_injected(mapfile_status status) {
   switch (status) {
   case MAPFILE_OK:

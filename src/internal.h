@@ -16,6 +16,7 @@
 #include "os.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__GNUC__)
@@ -63,8 +64,7 @@ struct mf_segment {
   mf_index_node node; /* first, so that a node is a segment */
   atomic_uint gate;   /* MF_GATE_... */
   atomic_uint used;   /* pinned since the eviction clock last passed */
-  mf_stripe *stripes; /* pooled kinds only, aligned within stripe_memory */
-  void *stripe_memory;
+  mf_stripe *stripes; /* pooled kinds only, behind the record */
   enum mf_segment_kind kind;
   unsigned char *address;
   size_t length;
@@ -334,6 +334,13 @@ extern mapfile_trace mf_trace_hook;
 static inline void mf_trace(uint32_t kind, mapfile *file, uint64_t offset, uint64_t length, mapfile_status status) {
   if (mf_trace_hook != NULL)
     mf_trace_call(kind, file, offset, length, status);
+}
+
+/* Memory that is all zero. malloc and not calloc, which some C libraries serve without their quick per-thread caches.
+ */
+static inline void *mf_allocate(size_t size) {
+  void *memory = malloc(size);
+  return memory != NULL ? memset(memory, 0, size) : NULL;
 }
 
 static inline bool mf_all_zero(const void *bytes, size_t length) {

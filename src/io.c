@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 enum { SEND_BUFFER = 256 * 1024 };
 
 /* No object is longer; above all, a length is never MAPFILE_TO_END by chance. */

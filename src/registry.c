@@ -18,12 +18,12 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 static _Atomic(mf_index_node *) heads[MF_INDEX_LEVELS];
 static atomic_uint readers;
 static mf_segment *retired; /* unlinked, to be freed; locked */
 static uint32_t random_state = 0x9e3779b9u;
+/* Levels that hold nodes, or did: no need to look at those above. Only ever raised. */
+static atomic_uint levels_used;
 
 size_t mf_page_size;
 
@@ -55,7 +55,7 @@ static unsigned random_levels(void) {
 /* The link of each level that leads to the first node at or above address. */
 static void find_links(uintptr_t address, _Atomic(mf_index_node *) *links[MF_INDEX_LEVELS]) {
   mf_index_node *before = NULL;
-  for (unsigned level = MF_INDEX_LEVELS; level-- > 0;) {
+  for (unsigned level = atomic_load(&levels_used); level-- > 0;) {
     _Atomic(mf_index_node *) *link = before != NULL ? &before->next[level] : &heads[level];
     mf_index_node *node;
     while ((node = atomic_load_explicit(link, memory_order_relaxed)) != NULL && node->low < address) {
@@ -72,6 +72,8 @@ void mf_index_insert(mf_segment *segment) {
   node->low = (uintptr_t)segment->address;
   node->high = node->low + segment->length;
   node->levels = random_levels();
+  if (node->levels > atomic_load(&levels_used))
+    atomic_store(&levels_used, node->levels);
   find_links(node->low, links);
   for (unsigned level = 0; level < node->levels; level++)
     atomic_store_explicit(&node->next[level], atomic_load_explicit(links[level], memory_order_relaxed),
@@ -100,7 +102,6 @@ void mf_index_retire(mf_segment *segment) {
   while (retired != NULL) {
     mf_segment *gone = retired;
     retired = gone->spare_next;
-    free(gone->stripe_memory);
     free(gone);
   }
 }
@@ -115,7 +116,7 @@ void mf_index_leave(void) {
 
 mf_segment *mf_index_find(uintptr_t address) {
   mf_index_node *best = NULL;
-  for (unsigned level = MF_INDEX_LEVELS; level-- > 0;) {
+  for (unsigned level = atomic_load(&levels_used); level-- > 0;) {
     _Atomic(mf_index_node *) *link = best != NULL ? &best->next[level] : &heads[level];
     mf_index_node *node;
     while ((node = atomic_load(link)) != NULL && node->low <= address) {

@@ -8,8 +8,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* Ranges up to this are walked in the pooled map and keep their pages. */
 #define SHORT_RANGE (UINT64_C(4) << 20)
 /* How far the walk gets before it lets go of what lies behind. */

@@ -19,16 +19,15 @@
 
 _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
-/* scope->state of a scope that is entered: one of these, mixed with its address, so that rubbish and copies are not
-   taken for one. 0: not entered. */
+/* scope->state of a scope that is entered: one of these, mixed with its address and with the pointers in it, so that
+   rubbish and copies are not taken for one, and the handler does not follow the pointers of a dead frame that has been
+   overlaid in part. 0: not entered. */
 enum { SCOPE_IDLE = 0, SCOPE_ARMED = 0x6d617001, SCOPE_FILLING = 0x6d617002, SCOPE_FAULTED = 0x6d617003 };
 
 /* What scope->internal holds. */
 enum {
   IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
-  IN_FRAME = 1,    /* where a scope that is not on the thread's own stack stands */
-  IN_HELD = 2 /* a zero-fill scope's mapfile again, mixed with the scope's address: a frame that was partly overlaid
-                 must not lead to it */
+  IN_FRAME = 1     /* where a scope that is not on the thread's own stack stands */
 };
 
 /* A scope that does not lie on the stack itself (a sanitizer moved it) is placed by the frame of the function that
@@ -56,8 +55,8 @@ uint32_t mf_handler_flags(void) {
   return atomic_load(&handler_flags);
 }
 
-static inline uintptr_t state_of(const mapfile_scope *scope, uintptr_t state) {
-  return (uintptr_t)scope ^ state;
+static inline MF_UNINSTRUMENTED uintptr_t state_of(const mapfile_scope *scope, uintptr_t state) {
+  return (uintptr_t)scope ^ (uintptr_t)scope->file ^ (uintptr_t)scope->view ^ (uintptr_t)scope->fault ^ state;
 }
 
 /*
@@ -501,8 +500,6 @@ mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *f
   mapfile_status status = enter_with_care(scope, file, view, NULL, SCOPE_FILLING);
   if (status != MAPFILE_OK)
     let_segments_go(file);
-  else
-    scope->internal[IN_HELD] = state_of(scope, (uintptr_t)file);
   return status;
 }
 
@@ -664,8 +661,7 @@ static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, m
   for (uint32_t inner = thread->depth; inner > depth + 1;) {
     const mapfile_scope *left = next_alive(thread, fault, &inner);
     /* It will never be ended: what it holds is not held any more. */
-    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING) &&
-        left->internal[IN_HELD] == state_of(left, (uintptr_t)left->file))
+    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING))
       atomic_fetch_add(&left->file->fills_jumped, 1);
   }
   pop(thread, scope, state_of(scope, SCOPE_FAULTED));
@@ -769,7 +765,7 @@ static mapfile_status violation_at(uintptr_t address) {
 }
 
 /* handler: does a scope cover the address that would take the fault? */
-static bool would_take(const os_fault *fault) {
+static MF_UNINSTRUMENTED bool would_take(const os_fault *fault) {
   uint32_t depth = mf_this_thread.depth;
   mapfile_scope *scope;
   uint64_t offset;

@@ -10,8 +10,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 /* The longest segment made ahead of need: plenty for any file, little against 47 bits of address space. */
 #define LONGEST_SEGMENT (sizeof(void *) > 4 ? UINT64_C(1) << 40 : UINT64_C(1) << 26)
 /* Room for growth past the end of the file: an eighth of it, within these bounds. */
@@ -28,15 +26,15 @@ enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind) {
   return kind == MF_OWN_PRIVATE ? OS_MAP_PRIVATE : OS_MAP_READ;
 }
 
-static bool make_stripes(mf_segment *segment) {
-  size_t size = (mf_process_state.stripes + 1) * sizeof(mf_stripe);
-  segment->stripe_memory = calloc(1, size);
-  if (segment->stripe_memory == NULL)
-    return false;
-  uintptr_t start = (uintptr_t)segment->stripe_memory;
-  start = (start + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1);
-  segment->stripes = (mf_stripe *)start;
-  return true;
+/* A pooled segment's stripes follow its record, from the next cache line on. */
+static mf_segment *allocate(enum mf_segment_kind kind) {
+  size_t stripes = is_pooled(kind) ? mf_process_state.stripes + 1 : 0;
+  mf_segment *segment = mf_allocate(sizeof *segment + stripes * sizeof(mf_stripe));
+  if (segment == NULL || stripes == 0)
+    return segment;
+  uintptr_t behind = (uintptr_t)(segment + 1);
+  segment->stripes = (mf_stripe *)((behind + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1));
+  return segment;
 }
 
 /* A record that nobody can be looking at: a spare one while no fault handler runs, else a new one. */
@@ -46,14 +44,10 @@ mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind) {
     segment = file->spares;
     file->spares = segment->spare_next;
   } else {
-    segment = calloc(1, sizeof *segment);
-    if (segment == NULL)
-      return NULL;
-    if (is_pooled(kind) && !make_stripes(segment)) {
-      free(segment);
-      return NULL;
-    }
+    segment = allocate(kind);
   }
+  if (segment == NULL)
+    return NULL;
   segment->file = file;
   segment->kind = kind;
   segment->closing = false;

@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 enum { FIRST_ROOM = 64 * 1024 };
 
 static mapfile_status grow(unsigned char **bytes, size_t *room, uint64_t limit) {

@@ -5,8 +5,6 @@
  */
 #include "internal.h"
 
-#include <stdlib.h>
-
 enum {
   KNOWN_FLAGS = MAPFILE_LIVE | MAPFILE_COPY | MAPFILE_VERIFY | MAPFILE_PRIVATE | MAPFILE_SHARED | MAPFILE_ZERO_FILL
 };
