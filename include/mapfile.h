@@ -26,7 +26,8 @@
  * - No call may be made from a signal handler, except mapfile_handle_signal and mapfile_handle_address.
  * - A struct that the caller allocates begins with its own size, which its _INIT macro sets. Members named reserved
  *   must be zero, members named internal are the library's. Such a struct must not be copied or moved while in use.
- * - No call changes the signal mask, the current directory or the file position of a borrowed descriptor.
+ * - No call changes the signal mask (unless MAPFILE_HANDLER_UNBLOCK asks), the current directory or the file position
+ *   of a borrowed descriptor (unless it is read as a stream).
  */
 #ifndef MAPFILE_H
 #define MAPFILE_H
@@ -94,7 +95,7 @@ enum {
      less, read with mapfile_read or walk with mapfile_scan. */
   MAPFILE_LIMIT = 7,
 
-  /* It did not happen within the time allowed. */
+  /* It did not happen within the time allowed. No call of this version returns it. */
   MAPFILE_TIMEOUT = 8,
 
   /* This platform, file system or kind of file cannot do it. Trying again will not help. */
@@ -104,7 +105,7 @@ enum {
      (mapfile_fault_explain does) or can no longer be told. */
   MAPFILE_UNKNOWN = 10,
 
-  /* The work was given up because it was asked to stop. */
+  /* The work was given up because it was asked to stop. No call of this version returns it of its own accord. */
   MAPFILE_CANCELLED = 11,
 
   /* The range reaches past the end of the file. */
@@ -126,13 +127,13 @@ enum {
   /* The memory that holds these bytes is broken (a hardware error). Never touch this page again. */
   MAPFILE_POISONED = 17,
 
-  /* The access is not allowed: a write to a read-only view. Seen only with MAPFILE_HANDLER_ACCESS. */
+  /* The access is not allowed: a write to a read-only view. Seen only with MAPFILE_HANDLER_ACCESS, or injected. */
   MAPFILE_PROTECTED = 18,
 
-  /* The view has been let go and its memory is no longer mapped. Seen only with MAPFILE_HANDLER_ACCESS. */
+  /* The view has been let go and its memory is no longer mapped. Seen only with MAPFILE_HANDLER_ACCESS, or injected. */
   MAPFILE_RELEASED = 19,
 
-  /* The name now means another file. */
+  /* The name now means another file. No call of this version returns it. */
   MAPFILE_STALE = 20
 };
 
@@ -206,6 +207,7 @@ typedef struct mapfile_options {
  * UNSUPPORTED  a folder, socket, device, or a FIFO without MAPFILE_STREAM; an option this library does not know.
  * BUSY         another process holds a lease or opened the file without sharing.
  * LIMIT        too many open files; a stream longer than stream_limit.
+ * NO_SPACE     no space or quota for a new file.
  * NO_MEMORY    as it says.
  * IO           the file system failed.
  */
@@ -474,14 +476,14 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 #define MAPFILE_NAME_(a, b) MAPFILE_JOIN_(a, b)
 #define MAPFILE_SCOPE_ MAPFILE_NAME_(mapfile_scope_at_line_, __LINE__)
 
-#define MAPFILE_TRY(file, view, fault)                                                  \
+/* The record's address is stored before the registers are saved: to a compiler that has not seen it go, a record of the
+   enclosing function would still hold in the CATCH block what it held before. */
+#define MAPFILE_TRY(file, view, record)                                                 \
   {                                                                                     \
     mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
     MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
-    MAPFILE_SCOPE_.state = 0;                                                           \
-    MAPFILE_SCOPE_.leave = NULL;                                                        \
     if (MAPFILE_SAVE_REGISTERS(MAPFILE_SCOPE_.registers) == 0) {                        \
-      mapfile_scope_enter(&MAPFILE_SCOPE_, file, view, fault);
+      mapfile_scope_enter(&MAPFILE_SCOPE_, file, view, MAPFILE_SCOPE_.fault);
 #define MAPFILE_CATCH \
   }                   \
   else
@@ -536,7 +538,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_fault_explain(mapfile_fault *fau
 /*
  * Turn the EFAULT or short count of a system call on a view's memory into the same record. address and length are
  * what the call was given, done the bytes it reports, or less than 0 for none (EFAULT). The bytes from there on are
- * touched in a scope; the first that cannot be reached is the fault.
+ * touched in a scope; the first that cannot be reached is the fault. After EFAULT, the pages of a SHARED view are also
+ * stored to, without a change.
  *
  * OK       every byte can be reached (now): the short count had another reason, fault->status is OK.
  * UNKNOWN, POISONED, ...  as mapfile_try; explain it.

@@ -11,7 +11,8 @@
 
 mf_process mf_process_state;
 
-/* How many segments one attempt looks at. Bounded, so that a pin costs the same however many segments are pinned. */
+/* How many segments one attempt looks at. Bounded, so that a pin that can do without a map costs the same however many
+   segments are pinned. */
 enum { MOST_LOOKED_AT = 64 };
 
 static uint64_t default_map_count(void) {
@@ -64,12 +65,13 @@ static bool evict(mf_segment *segment) {
   return true;
 }
 
-/* Evict one idle segment of the process: the clock. */
-static bool evict_by_clock(void) {
-  for (unsigned looked = 0; looked < 2 * MOST_LOOKED_AT && mf_process_state.clock_hand != NULL; looked++) {
+/* Evict one idle segment of the process: the clock, as far as most segments; what was used is spared the first time
+   round. */
+static bool evict_by_clock(uint64_t most) {
+  for (uint64_t looked = 0; looked < 2 * most && mf_process_state.clock_hand != NULL; looked++) {
     mf_segment *segment = mf_process_state.clock_hand;
     mf_process_state.clock_hand = segment->clock_next;
-    if (looked < MOST_LOOKED_AT && atomic_exchange(&segment->used, 0) != 0)
+    if (looked < most && atomic_exchange(&segment->used, 0) != 0)
       continue;
     if (evict(segment))
       return true;
@@ -79,28 +81,29 @@ static bool evict_by_clock(void) {
 
 /* Evict one idle segment of a mapfile, the one made first. */
 static bool evict_of_file(mapfile *file) {
-  mf_segment *oldest = file->segments;
-  while (oldest != NULL && oldest->file_next != NULL)
-    oldest = oldest->file_next;
+  mf_segment *oldest = NULL;
+  for (mf_segment *segment = file->segments; segment != NULL && segment->stripes != NULL; segment = segment->file_next)
+    oldest = segment;
   for (mf_segment *segment = oldest; segment != NULL; segment = segment->file_previous)
-    if (segment->stripes != NULL && evict(segment))
+    if (evict(segment))
       return true;
   return false;
 }
 
-bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes) {
+bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes, bool thoroughly) {
+  uint64_t most = thoroughly ? mf_process_state.maps : MOST_LOOKED_AT;
   while (!file_has_room(file, maps, bytes))
     if (bytes > file->map_bytes_limit || maps > file->map_count_limit || !evict_of_file(file))
       return false;
   while (!process_has_room(maps, bytes))
-    if (bytes > mf_process_state.map_bytes_limit || maps > mf_process_state.map_count_limit || !evict_by_clock())
+    if (bytes > mf_process_state.map_bytes_limit || maps > mf_process_state.map_count_limit || !evict_by_clock(most))
       return false;
   return true;
 }
 
 bool mf_budget_evict_idle(unsigned most) {
   unsigned evicted = 0;
-  while (evicted < most && evict_by_clock())
+  while (evicted < most && evict_by_clock(MOST_LOOKED_AT))
     evicted++;
   return evicted > 0;
 }
@@ -163,9 +166,9 @@ mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
 
 static uint64_t pinned_views(const mapfile *file) {
   uint64_t sum = atomic_load(&file->loose_views);
-  for (const mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
-    if (segment->stripes != NULL)
-      sum += mf_segment_pins(segment);
+  for (const mf_segment *segment = file->segments; segment != NULL && segment->stripes != NULL;
+       segment = segment->file_next)
+    sum += mf_segment_pins(segment);
   return sum;
 }
 

@@ -29,7 +29,7 @@
 
 #define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { MF_CACHE_LINE = 64, MF_SLOTS = 8, MF_INDEX_LEVELS = 12, MF_RING = 8 };
+enum { MF_CACHE_LINE = 64, MF_SLOTS = 16, MF_INDEX_LEVELS = 12, MF_RING = 8 };
 
 /*
  * Segments: one map each, or the pages of a copied view that may fault. (segment.c)
@@ -117,7 +117,7 @@ struct mapfile {
   /* Locked. */
   os_file_info known;
   uint64_t looks; /* how often known was set */
-  mf_segment *segments;
+  mf_segment *segments, *last_segment;
   mf_segment *spares;
   mf_injection *injections;
   uint64_t maps, mapped_bytes;
@@ -150,8 +150,8 @@ bool mf_segment_try_evict(mf_segment *segment);                                 
 mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
                               mf_segment **segment);
 void mf_segment_release(mf_segment *segment);
-mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, mf_segment **segment,
-                                     mf_stripe **stripe);
+mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, bool thoroughly,
+                                     mf_segment **segment, mf_stripe **stripe);
 uint64_t mf_segment_pins(const mf_segment *segment);
 mapfile_status mf_segments_close(mapfile *file); /* locked */
 enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind);
@@ -170,10 +170,10 @@ static inline bool mf_segment_covers(const mf_segment *segment, uint64_t offset,
  */
 
 void mf_budget_begin(void);
-bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes); /* locked */
-bool mf_budget_evict_idle(unsigned most);                               /* locked */
-size_t mf_budget_window(const mapfile *file);                           /* locked */
-void mf_budget_count(mapfile *file, int64_t maps, int64_t bytes);       /* locked */
+bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes, bool thoroughly); /* locked */
+bool mf_budget_evict_idle(unsigned most);                                                /* locked */
+size_t mf_budget_window(const mapfile *file);                                            /* locked */
+void mf_budget_count(mapfile *file, int64_t maps, int64_t bytes);                        /* locked */
 void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe);
 
 /*

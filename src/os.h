@@ -127,8 +127,8 @@ bool os_on_other_stack(uintptr_t here, uintptr_t *low, uintptr_t *high);
  * Threads (thread.c)
  */
 
-/* The one lock of the library. Never taken in a handler, never held while reading a file or running a callback that
-   may call back. Survives fork: the child starts with it free. */
+/* The one lock of the library. Never taken in a handler, never held while reading a file (but by mapfile_inject) or
+   running a callback that may call back. Survives fork: the child starts with it free. */
 void os_lock(void);
 void os_unlock(void);
 /* Have mf_process_begin run once, and mf_process_after_fork in every child from then on, both with the lock held. */

@@ -165,14 +165,12 @@ static mapfile_status place_elsewhere(const mf_thread *thread, mapfile_scope *sc
 }
 
 /* The compiler may not move what is stored in between past the guarded code, nor drop it: a handler reads it. */
-static inline void push_entry(mf_thread *thread, mapfile_scope *scope, uintptr_t entry, uintptr_t state) {
-  uint32_t depth = thread->depth;
+static inline void push(mf_thread *thread, mapfile_scope *scope, uintptr_t entry, uint32_t depth, uintptr_t state) {
   uintptr_t *place = &thread->ring[depth % MF_RING];
   /* Only where there is something to shadow: each load of what the last scope has just stored costs as much as all the
      rest. */
   if (depth >= MF_RING)
     scope->internal[IN_SHADOWED] = *place;
-  scope->depth = depth;
   scope->state = state_of(scope, state);
   atomic_signal_fence(memory_order_seq_cst);
   *place = entry;
@@ -187,8 +185,7 @@ static void forget_inner(mf_thread *thread, uint32_t depth) {
 }
 
 /* handler: also run by the fault handler, on the scope it leaves to. */
-static inline void pop(mf_thread *thread, mapfile_scope *scope, uintptr_t state) {
-  uint32_t depth = scope->depth;
+static inline void pop(mf_thread *thread, mapfile_scope *scope, uint32_t depth, uintptr_t state) {
   atomic_signal_fence(memory_order_seq_cst);
   if (thread->depth != depth + 1)
     forget_inner(thread, depth);
@@ -245,7 +242,8 @@ static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile 
   scope->view = view;
   scope->fault = fault;
   scope->leave = NULL;
-  push_entry(thread, scope, entry, state);
+  scope->depth = thread->depth;
+  push(thread, scope, entry, thread->depth, state);
   return mf_native_end(before, MAPFILE_OK);
 }
 
@@ -272,7 +270,7 @@ static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapf
   scope->view = view;
   scope->fault = fault;
   scope->leave = &thread->depth;
-  push_entry(thread, scope, (uintptr_t)scope, SCOPE_ARMED);
+  push(thread, scope, (uintptr_t)scope, 0, SCOPE_ARMED);
   return true;
 }
 
@@ -290,6 +288,7 @@ static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const
   if (status == MAPFILE_OK)
     return;
   record_refusal(fault, status);
+  scope->leave = NULL;
   scope->state = SCOPE_IDLE;
   longjmp(scope->registers, 1);
 }
@@ -356,7 +355,7 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
   if (scope->state == SCOPE_IDLE)
     return;
   if (scope->state == state_of(scope, SCOPE_ARMED)) {
-    pop(&mf_this_thread, scope, SCOPE_IDLE);
+    pop(&mf_this_thread, scope, scope->depth, SCOPE_IDLE);
     if (scope->view == NULL || mf_view_thing(scope->view) != MF_MARK_OWN)
       return;
   }
@@ -366,7 +365,7 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
 /* What the callback form does at its end beyond the scope itself, rarely. */
 static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
   const mapfile_view *view = scope->view;
-  pop(&mf_this_thread, scope, SCOPE_IDLE);
+  pop(&mf_this_thread, scope, scope->depth, SCOPE_IDLE);
   if (view == NULL || mf_view_is_simple(view))
     return status;
   mapfile_status after = check_after(view, scope->fault);
@@ -530,7 +529,7 @@ mapfile_status MAPFILE_CALL mapfile_scope_end(mapfile_scope *scope, mapfile_faul
   mapfile *file = scope->file;
   const mapfile_view *view = scope->view;
   begin_fault(record);
-  pop(thread, scope, SCOPE_IDLE);
+  pop(thread, scope, scope->depth, SCOPE_IDLE);
   if (view != NULL)
     check_after(view, record);
   else
@@ -650,21 +649,21 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
   return filled;
 }
 
-/* Leave the scope and, with it, those inside. They took the places of scopes outside it in the ring, which are found by
-   what they shadow as long as they are alive. */
-static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope) {
+/* Leave the scope at a depth and, with it, those inside. They took the places of scopes outside it in the ring, which
+   are found by what they shadow as long as they are alive. */
+static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope, uint32_t depth) {
   uintptr_t outer[MF_RING];
-  uint32_t depth = scope->depth, most = depth < MF_RING - 1 ? depth : MF_RING - 1;
+  uint32_t most = depth < MF_RING - 1 ? depth : MF_RING - 1;
   bool inside = thread->depth != depth + 1;
   for (uint32_t out = 1; inside && out <= most; out++)
     outer[out] = entry_at(thread, fault, depth - out);
   for (uint32_t inner = thread->depth; inner > depth + 1;) {
     const mapfile_scope *left = next_alive(thread, fault, &inner);
     /* It will never be ended: what it holds is not held any more. */
-    if (left != NULL && left->depth > depth && left->state == state_of(left, SCOPE_FILLING))
+    if (left != NULL && inner > depth && left->state == state_of(left, SCOPE_FILLING))
       atomic_fetch_add(&left->file->fills_jumped, 1);
   }
-  pop(thread, scope, state_of(scope, SCOPE_FAULTED));
+  pop(thread, scope, depth, state_of(scope, SCOPE_FAULTED));
   for (uint32_t out = 1; inside && out <= most; out++)
     thread->ring[(depth - out) % MF_RING] = outer[out];
 }
@@ -685,7 +684,7 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resu
       return NULL;
     }
     record_fault(scope, fault, offset);
-    pop_to(thread, fault, scope);
+    pop_to(thread, fault, scope, depth);
     scope->leave = NULL;
     return scope;
   }

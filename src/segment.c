@@ -58,22 +58,21 @@ mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind) {
   return segment;
 }
 
+/* Pooled segments in front, the newest first, and behind them those of single views, of which there may be many: who
+   looks for a pooled one can stop at the first other. */
 static void link_to_file(mf_segment *segment) {
   mapfile *file = segment->file;
-  segment->file_previous = NULL;
-  segment->file_next = file->segments;
-  if (file->segments != NULL)
-    file->segments->file_previous = segment;
-  file->segments = segment;
+  bool in_front = is_pooled(segment->kind);
+  segment->file_previous = in_front ? NULL : file->last_segment;
+  segment->file_next = in_front ? file->segments : NULL;
+  *(segment->file_previous != NULL ? &segment->file_previous->file_next : &file->segments) = segment;
+  *(segment->file_next != NULL ? &segment->file_next->file_previous : &file->last_segment) = segment;
 }
 
 static void unlink_from_file(mf_segment *segment) {
-  if (segment->file_previous != NULL)
-    segment->file_previous->file_next = segment->file_next;
-  else
-    segment->file->segments = segment->file_next;
-  if (segment->file_next != NULL)
-    segment->file_next->file_previous = segment->file_previous;
+  mapfile *file = segment->file;
+  *(segment->file_previous != NULL ? &segment->file_previous->file_next : &file->segments) = segment->file_next;
+  *(segment->file_next != NULL ? &segment->file_next->file_previous : &file->last_segment) = segment->file_previous;
 }
 
 static void link_to_clock(mf_segment *segment) {
@@ -240,10 +239,11 @@ static bool span_fits_memory(span wanted) {
   return wanted.length != 0 && wanted.length <= SIZE_MAX / 2;
 }
 
-static mapfile_status map_span(mf_segment *segment, span wanted) {
+/* thoroughly: look at every idle map before giving up, however long it takes, because nothing but a map will do. */
+static mapfile_status map_span(mf_segment *segment, span wanted, bool thoroughly) {
   if (!span_fits_memory(wanted))
     return MAPFILE_LIMIT;
-  if (!mf_budget_make_room(segment->file, 1, wanted.length)) {
+  if (!mf_budget_make_room(segment->file, 1, wanted.length, thoroughly)) {
     mf_set_native_error(0);
     return MAPFILE_LIMIT;
   }
@@ -251,24 +251,25 @@ static mapfile_status map_span(mf_segment *segment, span wanted) {
 }
 
 /* The system itself refused, though the budgets allow it: idle maps of ours may be what fills its limit. */
-static mapfile_status map_after_eviction(mf_segment *segment, span exact) {
-  if (!span_fits_memory(exact) || !mf_budget_make_room(segment->file, 1, exact.length) || !mf_budget_evict_idle(64))
+static mapfile_status map_after_eviction(mf_segment *segment, span exact, bool thoroughly) {
+  if (!span_fits_memory(exact) || !mf_budget_make_room(segment->file, 1, exact.length, thoroughly) ||
+      !mf_budget_evict_idle(64))
     return MAPFILE_LIMIT;
-  return map_span(segment, exact);
+  return map_span(segment, exact, thoroughly);
 }
 
 /* The promise pin-fallback, in its order: the preferred size, the exact one, then again with idle maps given up. */
-static mapfile_status map_somehow(mf_segment *segment, uint64_t offset, uint64_t length) {
+static mapfile_status map_somehow(mf_segment *segment, uint64_t offset, uint64_t length, bool thoroughly) {
   span preferred = preferred_span(segment->file, offset, length);
   span exact = exact_span(offset, length);
-  mapfile_status status = map_span(segment, preferred);
-  if (status == MAPFILE_LIMIT)
-    status = map_span(segment, exact);
-  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact) : status;
+  mapfile_status status = map_span(segment, preferred, thoroughly);
+  if (status == MAPFILE_LIMIT || status == MAPFILE_UNSUPPORTED)
+    status = map_span(segment, exact, thoroughly);
+  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact, thoroughly) : status;
 }
 
 static mf_segment *find_covering(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length) {
-  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
+  for (mf_segment *segment = file->segments; segment != NULL && is_pooled(segment->kind); segment = segment->file_next)
     if (segment->kind == kind && mf_segment_covers(segment, offset, length))
       return segment;
   return NULL;
@@ -277,7 +278,7 @@ static mf_segment *find_covering(mapfile *file, enum mf_segment_kind kind, uint6
 /* Smaller segments that a new one makes needless go as soon as nobody has them pinned. */
 static void give_up_covered(mf_segment *larger) {
   mf_segment *next;
-  for (mf_segment *segment = larger->file->segments; segment != NULL; segment = next) {
+  for (mf_segment *segment = larger->file->segments; segment != NULL && is_pooled(segment->kind); segment = next) {
     next = segment->file_next;
     if (segment != larger && segment->kind == larger->kind &&
         mf_segment_covers(larger, segment->offset, segment->length))
@@ -286,11 +287,11 @@ static void give_up_covered(mf_segment *larger) {
 }
 
 static mapfile_status make_pooled(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
-                                  mf_segment **made) {
+                                  bool thoroughly, mf_segment **made) {
   mf_segment *segment = mf_segment_new(file, kind);
   if (segment == NULL)
     return MAPFILE_NO_MEMORY;
-  mapfile_status status = map_somehow(segment, offset, length);
+  mapfile_status status = map_somehow(segment, offset, length, thoroughly);
   if (status != MAPFILE_OK) {
     segment->spare_next = file->spares;
     file->spares = segment;
@@ -306,14 +307,14 @@ static mapfile_status make_pooled(mapfile *file, enum mf_segment_kind kind, uint
   return MAPFILE_OK;
 }
 
-mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, mf_segment **segment,
-                                     mf_stripe **stripe) {
+mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, bool thoroughly,
+                                     mf_segment **segment, mf_stripe **stripe) {
   enum mf_segment_kind kind = mf_pool_kind(pool);
   mapfile_status status = MAPFILE_OK;
   os_lock();
   mf_segment *found = find_covering(file, kind, offset, length);
   if (found == NULL)
-    status = make_pooled(file, kind, offset, length, &found);
+    status = make_pooled(file, kind, offset, length, thoroughly, &found);
   if (status == MAPFILE_OK) {
     /* With the lock held nobody shuts the gate, so counting is enough. */
     *stripe = &found->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
@@ -332,8 +333,8 @@ mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offs
 
 static mapfile_status map_own(mf_segment *segment, uint64_t offset, size_t length) {
   span exact = exact_span(offset, length);
-  mapfile_status status = map_span(segment, exact);
-  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact) : status;
+  mapfile_status status = map_span(segment, exact, false);
+  return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact, false) : status;
 }
 
 static mapfile_status memory_for_copy(mf_segment *segment, uint64_t offset, size_t length) {
@@ -341,7 +342,7 @@ static mapfile_status memory_for_copy(mf_segment *segment, uint64_t offset, size
   void *address;
   if (!span_fits_memory(exact))
     return MAPFILE_LIMIT;
-  if (!mf_budget_make_room(segment->file, 1, 0))
+  if (!mf_budget_make_room(segment->file, 1, 0, false))
     return MAPFILE_LIMIT;
   mapfile_status status = os_memory((size_t)exact.length, &address);
   if (status != MAPFILE_OK)

@@ -203,7 +203,8 @@ static mapfile_status pin_map(mapfile *file, uint64_t offset, size_t length, uin
   unsigned pool = (flags & MAPFILE_SHARED) != 0;
   mf_segment *segment;
   mf_stripe *stripe;
-  mapfile_status status = mf_segment_pin_slowly(file, pool, offset, length, &segment, &stripe);
+  mapfile_status status = mf_segment_pin_slowly(file, pool, offset, length,
+                                                (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0, &segment, &stripe);
   if (status == MAPFILE_OK)
     fill_pooled(view, file, offset, length, segment, stripe);
   if (status == MAPFILE_UNSUPPORTED && pool == 0)

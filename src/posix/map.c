@@ -47,13 +47,15 @@ bool os_map_may_pass_end(void) {
 
 static mapfile_status map_status(int error) {
   switch (error) {
-  /* EAGAIN: locked memory; EINVAL and EOVERFLOW: more than the system can map at this offset. */
+  /* EAGAIN: locked memory; EOVERFLOW: more than the system can map at this offset. */
   case ENOMEM:
   case EAGAIN:
-  case EINVAL:
   case EOVERFLOW:
     mf_set_native_error(error);
     return MAPFILE_LIMIT;
+  case EINVAL:
+    mf_set_native_error(error);
+    return MAPFILE_UNSUPPORTED;
   default:
     return mf_status_from_errno(error);
   }
