@@ -482,6 +482,7 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
   {                                                                                     \
     mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
     MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
+    MAPFILE_SCOPE_.fault = (record);                                                    \
     if (MAPFILE_SAVE_REGISTERS(MAPFILE_SCOPE_.registers) == 0) {                        \
       mapfile_scope_enter(&MAPFILE_SCOPE_, file, view, MAPFILE_SCOPE_.fault);
 #define MAPFILE_CATCH \

@@ -288,6 +288,12 @@ mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume);
 _Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
 /* Count out zero-fill scopes that a jump went over; let segments go that none holds any more. */
 void mf_fill_settle(mapfile *file); /* locked */
+/* mapfile_try for the library's own use. The scope is also visited when a fault inside is taken by a scope further out:
+ *onward is then that scope, to be landed at (mf_scope_land) as soon as the caller has cleaned up; else NULL. */
+mapfile_status mf_scope_clean(mapfile *file, const mapfile_view *view, mapfile_body body, void *argument,
+                              mapfile_fault *fault, mapfile_scope **onward);
+/* Is the thread in any scope? */
+bool mf_scope_is_inside(void);
 /* Forget scopes whose frames a foreign longjmp has left. */
 void mf_scope_prune(void);
 uint32_t mf_handler_flags(void);
@@ -318,8 +324,9 @@ typedef struct mf_walk {
   bool repeatable; /* chunk may see bytes again that it was interrupted on */
   mapfile_chunk chunk;
   void *argument;
-  uint64_t done; /* bytes that chunk has finished */
-  uint64_t end;  /* where the file ends now, if the walk went through a map that may show zeros behind it */
+  uint64_t done;         /* bytes that chunk has finished */
+  mapfile_scope *onward; /* a scope further out took a fault of chunk's: clean up and land there */
+  uint64_t end;          /* where the file ends now, if the walk went through a map that may show zeros behind it */
 } mf_walk;
 
 mapfile_status mf_walk_run(mf_walk *walk);

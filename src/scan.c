@@ -93,13 +93,15 @@ static mapfile_status walk_up_to(const part *over, const mapfile_view *view, uin
     return MAPFILE_OK;
   part before = {
       .walk = walk, .data = over->data + (from - over->offset), .offset = from, .length = bad - from, .last = true};
-  mapfile_status status = mapfile_try(walk->file, view, walk_part, &before, &fault);
+  mapfile_status status = mf_scope_clean(walk->file, view, walk_part, &before, &fault, &walk->onward);
   return fault.address != NULL ? MAPFILE_OK : status;
 }
 
 static mapfile_status run_guarded(part *over, const mapfile_view *view, bool *refused) {
   mapfile_fault fault = MAPFILE_FAULT_INIT;
-  mapfile_status status = mapfile_try(over->walk->file, view, walk_part, over, &fault);
+  mapfile_status status = mf_scope_clean(over->walk->file, view, walk_part, over, &fault, &over->walk->onward);
+  if (over->walk->onward != NULL)
+    return status;
   /* A status of the callback's, not a fault; or there can be no scope here (SIGBUS is blocked): what is read needs
      none. */
   if (fault.address == NULL) {
@@ -123,6 +125,8 @@ static mapfile_status walk_pooled(mf_walk *walk, bool *refused) {
   part over = {.walk = walk, .data = view.data, .offset = view.offset, .length = view.length, .last = true};
   status = run_guarded(&over, &view, refused);
   mapfile_unpin(&view);
+  if (walk->onward != NULL)
+    mf_scope_land(walk->onward);
   return status;
 }
 
@@ -149,6 +153,8 @@ static mapfile_status walk_own_part(mf_walk *walk, uint64_t offset, uint64_t len
   mf_segment_release(segment);
   if ((walk->flags & MAPFILE_SCAN_ONCE) != 0)
     os_forget_cached(walk->file->handle, offset + over.released, length - over.released);
+  if (walk->onward != NULL)
+    mf_scope_land(walk->onward);
   return status;
 }
 
@@ -188,11 +194,15 @@ static mapfile_status fill_buffer(mf_walk *walk, unsigned char *buffer, size_t k
   return injected;
 }
 
-static mapfile_status walk_copies(mf_walk *walk) {
-  mf_set_native_error(0);
-  unsigned char *buffer = malloc(walk->piece + walk->overlap);
-  if (buffer == NULL)
-    return MAPFILE_NO_MEMORY;
+typedef struct copying {
+  mf_walk *walk;
+  unsigned char *buffer;
+} copying;
+
+static mapfile_status walk_buffer(void *argument) {
+  const copying *over = argument;
+  mf_walk *walk = over->walk;
+  unsigned char *buffer = over->buffer;
   mapfile_status status = MAPFILE_OK;
   uint64_t end = walk->offset + walk->length;
   uint64_t at = walk->offset + walk->done;
@@ -200,13 +210,11 @@ static mapfile_status walk_copies(mf_walk *walk) {
   while (status == MAPFILE_OK && at < end) {
     size_t filled;
     status = fill_buffer(walk, buffer, kept, at, &filled);
-    if (filled > kept) {
-      mapfile_status stop = walk->chunk(walk->argument, buffer, filled, at - kept);
-      if (stop != MAPFILE_OK) {
-        status = stop;
-        break;
-      }
-    }
+    mapfile_status stop = MAPFILE_OK;
+    if (filled > kept)
+      stop = walk->chunk(walk->argument, buffer, filled, at - kept);
+    if (stop != MAPFILE_OK)
+      return stop;
     at += filled - kept;
     bool more = status == MAPFILE_OK && at < end;
     kept = !more ? 0 : filled < walk->overlap ? filled : walk->overlap;
@@ -215,7 +223,28 @@ static mapfile_status walk_copies(mf_walk *walk) {
     if ((walk->flags & MAPFILE_SCAN_ONCE) != 0 && walk->file->stream == NULL)
       os_forget_cached(walk->file->handle, at - filled, filled);
   }
-  free(buffer);
+  return status;
+}
+
+/* The buffer itself cannot fault, so the scope has nothing to cover; but chunk may, and must then not jump over us. */
+static mapfile_status walk_buffer_inside(copying *over) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  mapfile_view nothing = MAPFILE_VIEW_INIT;
+  nothing.internal[MF_VIEW_FILE] = (uintptr_t)over->walk->file;
+  nothing.internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_PLAIN;
+  mapfile_status status = mf_scope_clean(over->walk->file, &nothing, walk_buffer, over, &fault, &over->walk->onward);
+  return fault.status == MAPFILE_UNSUPPORTED ? walk_buffer(over) : status;
+}
+
+static mapfile_status walk_copies(mf_walk *walk) {
+  copying over = {walk, malloc(walk->piece + walk->overlap)};
+  mf_set_native_error(0);
+  if (over.buffer == NULL)
+    return MAPFILE_NO_MEMORY;
+  mapfile_status status = mf_scope_is_inside() ? walk_buffer_inside(&over) : walk_buffer(&over);
+  free(over.buffer);
+  if (walk->onward != NULL)
+    mf_scope_land(walk->onward);
   return status;
 }
 

@@ -22,12 +22,19 @@ _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 /* scope->state of a scope that is entered: one of these, mixed with its address and with the pointers in it, so that
    rubbish and copies are not taken for one, and the handler does not follow the pointers of a dead frame that has been
    overlaid in part. 0: not entered. */
-enum { SCOPE_IDLE = 0, SCOPE_ARMED = 0x6d617001, SCOPE_FILLING = 0x6d617002, SCOPE_FAULTED = 0x6d617003 };
+enum {
+  SCOPE_IDLE = 0,
+  SCOPE_ARMED = 0x6d617001,
+  SCOPE_FILLING = 0x6d617002,
+  SCOPE_FAULTED = 0x6d617003,
+  SCOPE_CLEANING = 0x6d617004 /* armed, and not jumped over: it has something to clean up */
+};
 
 /* What scope->internal holds. */
 enum {
   IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
-  IN_FRAME = 1     /* where a scope that is not on the thread's own stack stands */
+  IN_FRAME = 1,    /* where a scope that is not on the thread's own stack stands */
+  IN_ONWARD = 2    /* a cleaning scope's: where to go when that is done */
 };
 
 /* A scope that does not lie on the stack itself (a sanitizer moved it) is placed by the frame of the function that
@@ -109,7 +116,8 @@ static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
 }
 
 static inline MF_UNINSTRUMENTED bool is_entered(const mapfile_scope *scope) {
-  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING);
+  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
+         scope->state == state_of(scope, SCOPE_CLEANING);
 }
 
 static inline mapfile_scope *scope_of(uintptr_t entry) {
@@ -452,6 +460,27 @@ MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const m
 #endif
 }
 
+MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_view *view, mapfile_body body,
+                                                void *argument, mapfile_fault *fault, mapfile_scope **onward) {
+  mapfile_scope scope;
+  *onward = NULL;
+  mapfile_status status = enter_with_care(&scope, file, view, fault, SCOPE_CLEANING);
+  if (status != MAPFILE_OK)
+    return record_refusal(fault, status);
+  scope.size = (uint32_t)sizeof scope;
+  scope.internal[IN_ONWARD] = 0;
+  if (MAPFILE_SAVE_REGISTERS(scope.registers) != 0) {
+    *onward = (mapfile_scope *)scope.internal[IN_ONWARD];
+    return *onward == NULL ? finish_fault(&scope) : MAPFILE_UNKNOWN;
+  }
+  status = body(argument);
+  return finish_with_care(&scope, status);
+}
+
+bool mf_scope_is_inside(void) {
+  return mf_this_thread.depth != 0;
+}
+
 /*
  * Zero-fill scopes
  */
@@ -649,23 +678,41 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
   return filled;
 }
 
+/* Of the scopes inside depth that are being jumped over: a zero-fill scope will never be ended, so what it holds is not
+   held any more; cleaning scopes are visited on the way, from the innermost outward. The first stop. */
+static MF_UNINSTRUMENTED mapfile_scope *jump_over_inner(const mf_thread *thread, const os_fault *fault,
+                                                        mapfile_scope *target, uint32_t depth) {
+  mapfile_scope *first = target, *last = NULL, *left;
+  uint32_t inner = thread->depth;
+  while (inner > depth + 1 && (left = next_alive(thread, fault, &inner)) != NULL && inner > depth) {
+    if (left->state == state_of(left, SCOPE_FILLING))
+      atomic_fetch_add(&left->file->fills_jumped, 1);
+    if (left->state != state_of(left, SCOPE_CLEANING))
+      continue;
+    if (last == NULL)
+      first = left;
+    else
+      last->internal[IN_ONWARD] = (uintptr_t)left;
+    last = left;
+    last->internal[IN_ONWARD] = (uintptr_t)target;
+  }
+  return first;
+}
+
 /* Leave the scope at a depth and, with it, those inside. They took the places of scopes outside it in the ring, which
-   are found by what they shadow as long as they are alive. */
-static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope, uint32_t depth) {
+   are found by what they shadow as long as they are alive. Returns where to land. */
+static MF_UNINSTRUMENTED mapfile_scope *pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope,
+                                               uint32_t depth) {
   uintptr_t outer[MF_RING];
   uint32_t most = depth < MF_RING - 1 ? depth : MF_RING - 1;
   bool inside = thread->depth != depth + 1;
   for (uint32_t out = 1; inside && out <= most; out++)
     outer[out] = entry_at(thread, fault, depth - out);
-  for (uint32_t inner = thread->depth; inner > depth + 1;) {
-    const mapfile_scope *left = next_alive(thread, fault, &inner);
-    /* It will never be ended: what it holds is not held any more. */
-    if (left != NULL && inner > depth && left->state == state_of(left, SCOPE_FILLING))
-      atomic_fetch_add(&left->file->fills_jumped, 1);
-  }
+  mapfile_scope *landing = jump_over_inner(thread, fault, scope, depth);
   pop(thread, scope, depth, state_of(scope, SCOPE_FAULTED));
   for (uint32_t out = 1; inside && out <= most; out++)
     thread->ring[(depth - out) % MF_RING] = outer[out];
+  return landing;
 }
 
 MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume) {
@@ -684,9 +731,9 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resu
       return NULL;
     }
     record_fault(scope, fault, offset);
-    pop_to(thread, fault, scope, depth);
+    mapfile_scope *landing = pop_to(thread, fault, scope, depth);
     scope->leave = NULL;
-    return scope;
+    return landing;
   }
   return NULL;
 }
