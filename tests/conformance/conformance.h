@@ -1,0 +1,302 @@
+/*
+ * conformance.h - what the conformance cases share: the table, the expectations, and help with files and processes.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A case is a plain function. It works in an empty folder of its own, in a process of its own, with the access that
+ * was asked for, and ends in one of four ways:
+ *
+ *   HOLDS         it returned.
+ *   DIFFERS       conf_differs: this file system behaves in a way the documentation of libmapfile foresees.
+ *   NOT TESTABLE  conf_not_testable: the situation cannot be made here.
+ *   BROKEN        an expectation failed, or the process died or ran out of time.
+ *
+ * An expectation may be used on any thread and in any child made with conf_child or conf_watch.
+ */
+#ifndef MAPFILE_CONFORMANCE_H
+#define MAPFILE_CONFORMANCE_H
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64
+#endif
+
+#include "mapfile.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The table */
+
+typedef enum { CONF_HOLDS, CONF_DIFFERS, CONF_NOT_TESTABLE, CONF_BROKEN } conf_outcome;
+
+typedef enum {
+  CONF_ANY,    /* runs with every access */
+  CONF_MAPPED, /* is about maps: not run with access copied */
+  CONF_ONCE    /* does not depend on the access: run with one only */
+} conf_needs;
+
+typedef enum { CONF_NO_FAULTS, CONF_REAL, CONF_INJECTED } conf_source;
+
+typedef struct conf_case {
+  const char *promise; /* its name in the design */
+  const char *name;
+  const char *meaning; /* what it means for the user when this is broken */
+  conf_needs needs;
+  conf_source faults;
+  void (*run)(void);
+} conf_case;
+
+typedef struct conf_group {
+  const char *name;
+  const conf_case *cases;
+  size_t count;
+} conf_group;
+
+extern const conf_group conf_opening, conf_special, conf_views, conf_fallback, conf_budgets, conf_faults, conf_signals,
+    conf_frames, conf_processor, conf_zero_fill, conf_process, conf_operations, conf_input;
+extern const conf_group *const conf_groups[];
+extern const size_t conf_group_count;
+
+#define CONF_GROUP(variable, text) const conf_group variable = {text, table, sizeof table / sizeof table[0]}
+
+/* Does the case run with this access? */
+bool conf_applies(const conf_case *one, uint32_t access);
+
+/* "promise/name", with "-real" or "-injected" where the case has faults. */
+void conf_full_name(const conf_case *one, char *text, size_t size);
+
+const conf_case *conf_lookup(const char *full_name);
+const char *conf_access_name(uint32_t access);
+bool conf_access_parse(const char *name, uint32_t *access);
+
+/* The case that runs */
+
+extern uint32_t conf_access;    /* MAPFILE_ACCESS_... */
+extern conf_source conf_faulty; /* where its faults come from */
+extern size_t conf_page;        /* bytes of a page */
+
+/* Prepare this process for one case that works in folder. */
+void conf_begin(const conf_case *one, uint32_t access, const char *folder);
+
+/* End the case, from any thread. Set by whoever runs the cases, and in children. Must not return. */
+typedef void (*conf_stopper)(conf_outcome outcome, const char *text);
+extern conf_stopper conf_stop;
+
+_Noreturn void conf_broken(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void conf_differs(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void conf_not_testable(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#define EXPECT(condition)                                          \
+  do {                                                             \
+    if (!(condition))                                              \
+      conf_broken(__FILE__, __LINE__, "expected: %s", #condition); \
+  } while (0)
+
+#define EXPECT_STATUS(call, wanted) conf_expect_status(__FILE__, __LINE__, #call, (call), (wanted))
+#define EXPECT_UINT(value, wanted) conf_expect_uint(__FILE__, __LINE__, #value, (uint64_t)(value), (uint64_t)(wanted))
+/* One of several statuses, as a list in brackets: EXPECT_ONE_OF(call, MAPFILE_CHANGED, MAPFILE_UNKNOWN). */
+#define EXPECT_ONE_OF(call, ...) \
+  conf_expect_one_of(__FILE__, __LINE__, #call, (call), (const mapfile_status[]){__VA_ARGS__, -1})
+
+void conf_expect_status(const char *file, int line, const char *call, mapfile_status status, mapfile_status wanted);
+void conf_expect_uint(const char *file, int line, const char *what, uint64_t value, uint64_t wanted);
+void conf_expect_one_of(const char *file, int line, const char *call, mapfile_status status,
+                        const mapfile_status *wanted);
+const char *conf_status_name(mapfile_status status);
+
+/* Files. Every file of the cases has the same pattern: the byte at an offset depends on the offset alone. */
+
+/* The path of name in the case's folder; kept until the 16th later call. */
+const char *conf_path(const char *name);
+unsigned char conf_byte(uint64_t offset);
+void conf_pattern(void *buffer, size_t length, uint64_t offset);
+bool conf_is_pattern(const void *data, size_t length, uint64_t offset);
+bool conf_is_zero(const void *data, size_t length);
+
+/* Make the file name of size bytes of the pattern; returns its path as conf_path does. */
+const char *conf_make(const char *name, uint64_t size);
+const char *conf_make_bytes(const char *name, const void *bytes, size_t size);
+/* A file of size bytes with a hole from 0 on; ends the case as not testable where the file system cannot. */
+const char *conf_make_sparse(const char *name, uint64_t size);
+
+/* Changes that the library does not see happen: through another descriptor, or from another process. */
+void conf_truncate(const char *path, uint64_t size);
+void conf_truncate_elsewhere(const char *path, uint64_t size);
+/* Write the pattern, or other bytes, at offset. */
+void conf_write_pattern(const char *path, uint64_t offset, size_t length);
+void conf_write_bytes(const char *path, uint64_t offset, const void *bytes, size_t length);
+void conf_read_bytes(const char *path, uint64_t offset, void *bytes, size_t length);
+uint64_t conf_file_size(const char *path);
+
+/* Wait long enough for a change to get another time stamp than the one before. */
+void conf_wait_for_clock(void);
+void conf_sleep_ms(unsigned milliseconds);
+
+/* The library, with everything expected to be OK. */
+
+mapfile *conf_open(const char *path, uint32_t flags);
+void conf_close(mapfile *file);
+void conf_pin(mapfile *file, uint64_t offset, uint64_t length, uint32_t flags, mapfile_view *view);
+void conf_unpin(mapfile_view *view);
+/* MAPFILE_LIVE where the access maps, MAPFILE_ANY where it copies. */
+uint32_t conf_live(void);
+mapfile_statistics conf_stats(mapfile *file);
+
+/*
+ * A file of `pages` pages of which those from first_bad on fail: really (the file was cut there after it was pinned)
+ * or injected, as the case's faults say. Its view covers the whole file and begins at offset 0.
+ */
+typedef struct conf_damaged {
+  const char *path;
+  mapfile *file;
+  mapfile_view view;
+  const unsigned char *data;
+  uint64_t size;
+  uint64_t bad; /* offset of the first bad byte */
+} conf_damaged;
+
+void conf_damage(conf_damaged *one, const char *name, unsigned pages, unsigned first_bad, uint32_t pin_flags);
+void conf_undamage(conf_damaged *one);
+
+/* Touching */
+
+typedef struct conf_touch {
+  const unsigned char *at;
+  volatile int reached; /* counts the touches that came through */
+  volatile unsigned value;
+} conf_touch;
+
+unsigned conf_load(const void *at);
+void conf_store(void *at, unsigned value);
+/* A mapfile_body whose argument is a conf_touch: reads one byte. */
+mapfile_status MAPFILE_CALL conf_touch_body(void *argument);
+/* Touch at in a scope over view (or the mapfile) and expect it to come through, or to be a fault exactly there. */
+void conf_expect_good(mapfile *file, const mapfile_view *view, const void *at);
+void conf_expect_fault(mapfile *file, const mapfile_view *view, const void *at, uint64_t offset);
+/* Is this a record of a fault that hit this byte? */
+void conf_expect_record(const char *file_name, int line, const mapfile_fault *fault, const mapfile *file,
+                        const void *address, uint64_t offset, uint32_t access);
+#define EXPECT_RECORD(fault, file, address, offset, access) \
+  conf_expect_record(__FILE__, __LINE__, (fault), (file), (address), (offset), (access))
+
+/* Does the processor report the very byte, or only its page? */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+#define CONF_EXACT 1
+#else
+#define CONF_EXACT 0
+#endif
+#if defined(__x86_64__) || defined(__i386__)
+#define CONF_X86 1
+#else
+#define CONF_X86 0
+#endif
+
+/* Threads and random numbers */
+
+typedef struct conf_thread {
+  uintptr_t handle;
+  void (*run)(void *argument);
+  void *argument;
+} conf_thread;
+
+/* stack: bytes of stack, 0 for the system's choice. */
+void conf_thread_start(conf_thread *thread, void (*run)(void *), void *argument, size_t stack);
+void conf_thread_join(conf_thread *thread);
+uint64_t conf_random(uint64_t *state);
+
+/* Processes (posix/children.c) */
+
+/* Run body in a child; its outcome becomes the case's unless it holds. */
+void conf_child(void (*body)(void *), void *argument);
+
+typedef struct conf_end {
+  bool exited; /* else killed by signal */
+  int code;    /* exit code */
+  int signal;
+  bool traced;    /* the members below were seen */
+  int deliveries; /* how often SIGBUS was delivered */
+  const void *address;
+  int si_code;
+  int64_t sender; /* process id, of a signal that was sent */
+} conf_end;
+
+/*
+ * Run body in a child and watch how it ends. at_first_bus, if not NULL, is called in this process between the first
+ * SIGBUS and its delivery. An expectation that fails in the child ends the case as broken.
+ */
+void conf_watch(void (*body)(void *), void *argument, void (*at_first_bus)(void *), void *bus_argument, conf_end *end);
+
+/* The child must die of SIGBUS with this address and code in its last siginfo. */
+#define EXPECT_DEATH(end, address, code) conf_expect_death(__FILE__, __LINE__, (end), (address), (code))
+void conf_expect_death(const char *file, int line, const conf_end *end, const void *address, int code);
+
+/* Become the user "nobody", with no privileges left; ends the case as not testable where that cannot be done. */
+void conf_become_nobody(void);
+
+/* Counts of what this process holds, for leaks. UINT64_MAX where the system does not tell. */
+typedef struct conf_holdings {
+  uint64_t descriptors, maps, threads, heap_bytes;
+} conf_holdings;
+
+void conf_count_holdings(conf_holdings *holdings);
+/* Fails when more is held now than before, apart from what allocators keep. */
+#define EXPECT_NO_LEAK(before) conf_expect_no_leak(__FILE__, __LINE__, (before))
+void conf_expect_no_leak(const char *file, int line, const conf_holdings *before);
+/* Only the descriptors, which are exact at any time. */
+uint64_t conf_descriptors(void);
+bool conf_descriptor_open(int descriptor);
+
+/* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
+const char *conf_instrument(void);
+
+/* Bytes of address space in use, 0 where unknown; and limit it to that much more. */
+void conf_limit_address_space(uint64_t more);
+void conf_unlimit_address_space(void);
+
+/* This program's own file, and the hidden arguments with which cases run it again. Returns -1 where the arguments are
+   not hidden ones, else the exit code. */
+extern const char *conf_self;
+int conf_probe(int count, char **words);
+
+/* Records between processes: one line of an outcome and a text. */
+void conf_record_write(int descriptor, conf_outcome outcome, const char *text);
+conf_outcome conf_record_parse(const char *record, const char **text);
+
+/* Folders. 0, or -1 with errno. */
+int conf_folder_make(const char *inside, const char *prefix, char *path, size_t size);
+void conf_folder_remove(const char *path);
+int conf_resolve(const char *path, char *absolute, size_t size);
+/* The kind of file system that path lies on, in words. */
+void conf_file_system(const char *path, char *text, size_t size);
+/* A path by which this program can be run again. */
+const char *conf_program_path(const char *called_as);
+
+/* One case in a process of its own, with its output and a time limit (posix/run.c). */
+typedef struct conf_run {
+  const char *program;
+  char *const *words;
+  unsigned seconds;
+  const volatile sig_atomic_t *stop; /* not 0: end it at once */
+  char record[4096];                 /* what it wrote to its descriptor 3 */
+  bool timed_out;
+  bool exited;
+  int code; /* exit code, or the signal that ended it */
+} conf_run;
+
+/* 0, or the system's error. */
+int conf_run_process(conf_run *run);
+const char *conf_signal_name(int number);
+/* Whoever reads the table may stop reading; the rest is cleaned up all the same. */
+void conf_ignore_broken_pipes(void);
+/* For the process that conf_run_process started: where the record goes. */
+#define CONF_RECORD_DESCRIPTOR 3
+
+#endif

@@ -1,0 +1,291 @@
+/*
+ * main.c - mapfile-conformance: which promises of libmapfile hold on the file system of a folder.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Every case runs in a process of its own, so that one that dies or hangs takes nothing with it.
+ */
+#include "conformance.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SECONDS = 60, EXIT_BROKEN = 1, EXIT_USAGE = 2 };
+
+typedef struct request {
+  bool tap, list;
+  bool one_access;
+  uint32_t access;
+  const char *wanted; /* a case, a promise, or NULL for all */
+  const char *folder;
+} request;
+
+typedef struct counts {
+  unsigned of[4];
+  unsigned number;
+} counts;
+
+/* Asked to stop by the terminal or the system: end the case that runs, clean up, and say what was found so far. */
+static volatile sig_atomic_t stop_asked;
+
+static void ask_to_stop(int number) {
+  stop_asked = number;
+}
+
+static const char *const outcome_names[] = {"HOLDS", "DIFFERS", "NOT TESTABLE HERE", "BROKEN"};
+static const char *const fault_names[] = {"", " (real faults)", " (injected faults)"};
+
+static int usage(FILE *to) {
+  fputs("usage: mapfile-conformance [--tap] [--access auto|mapped|copied] [--case NAME] DIR\n"
+        "       mapfile-conformance --list\n"
+        "Try the promises of libmapfile in a new folder in DIR, and say for each: HOLDS, DIFFERS (in a documented\n"
+        "way), NOT TESTABLE HERE, or BROKEN. NAME is a case or a promise, as --list shows them. Without --access,\n"
+        "every case that can be is run with access mapped and copied. Exit status: 0, or 1 when a promise is broken,\n"
+        "2 when the arguments are wrong or DIR cannot be used.\n",
+        to);
+  return to == stdout ? 0 : EXIT_USAGE;
+}
+
+/* In the case's own process */
+
+static void stop_run(conf_outcome outcome, const char *text) {
+  conf_record_write(CONF_RECORD_DESCRIPTOR, outcome, text);
+  _Exit(0);
+}
+
+static int run_here(const char *name, const char *access_name, const char *folder) {
+  const conf_case *one = conf_lookup(name);
+  uint32_t access;
+  if (one == NULL || !conf_access_parse(access_name, &access))
+    return EXIT_USAGE;
+  conf_stop = stop_run;
+  conf_begin(one, access, folder);
+  one->run();
+  conf_record_write(CONF_RECORD_DESCRIPTOR, CONF_HOLDS, "");
+  /* A full exit: a leak checker has its say. */
+  return 0;
+}
+
+/* In the process that runs them all */
+
+static bool is_wanted(const conf_case *one, const char *wanted) {
+  char name[256];
+  if (wanted == NULL)
+    return true;
+  conf_full_name(one, name, sizeof name);
+  size_t bare = strlen(one->promise) + 1 + strlen(one->name);
+  return strcmp(name, wanted) == 0 || strcmp(one->promise, wanted) == 0 ||
+         (strlen(wanted) == bare && strncmp(name, wanted, bare) == 0);
+}
+
+static bool runs_with(const conf_case *one, const request *asked, uint32_t access) {
+  if (!is_wanted(one, asked->wanted) || !conf_applies(one, access))
+    return false;
+  return asked->one_access ? access == asked->access : access != MAPFILE_ACCESS_AUTO;
+}
+
+static void print_indented(const char *prefix, const char *text) {
+  printf("%s", prefix);
+  for (const char *c = text; *c != '\0'; c++) {
+    putchar(*c);
+    if (*c == '\n' && c[1] != '\0')
+      printf("%s", prefix);
+  }
+  putchar('\n');
+}
+
+static void report_tap(const conf_case *one, const char *title, conf_outcome outcome, const char *text,
+                       unsigned number) {
+  printf("%sok %u - %s", outcome == CONF_BROKEN ? "not " : "", number, title);
+  if (outcome == CONF_NOT_TESTABLE)
+    printf(" # SKIP not testable here: %s", text);
+  putchar('\n');
+  if (outcome == CONF_DIFFERS)
+    print_indented("# differs, as documented: ", text);
+  if (outcome == CONF_BROKEN) {
+    print_indented("# ", text);
+    print_indented("# ", one->meaning);
+  }
+}
+
+static void report_table(const conf_case *one, const char *title, conf_outcome outcome, const char *text) {
+  printf("%-17s  %s\n", outcome_names[outcome], title);
+  if (outcome == CONF_BROKEN)
+    print_indented("                   ", one->meaning);
+  if (outcome != CONF_HOLDS)
+    print_indented("                   ", text);
+}
+
+static void report(const conf_case *one, uint32_t access, const request *asked, conf_outcome outcome, const char *text,
+                   counts *all) {
+  char name[256], title[320];
+  conf_full_name(one, name, sizeof name);
+  snprintf(title, sizeof title, "%s, %s%s", name, conf_access_name(access), fault_names[one->faults]);
+  all->of[outcome]++;
+  all->number++;
+  if (asked->tap)
+    report_tap(one, title, outcome, text, all->number);
+  else
+    report_table(one, title, outcome, text);
+  if (fflush(stdout) != 0)
+    stop_asked = SIGPIPE;
+}
+
+static conf_outcome judge(const conf_run *run, const char **text) {
+  static char words[256];
+  conf_outcome outcome = conf_record_parse(run->record, text);
+  if (run->timed_out) {
+    snprintf(words, sizeof words, "it was not done after %u seconds", run->seconds);
+  } else if (!run->exited) {
+    snprintf(words, sizeof words, "its process died of %s", conf_signal_name(run->code));
+  } else if (run->record[0] == '\0' || (run->code != 0 && outcome != CONF_BROKEN)) {
+    snprintf(words, sizeof words, "its process ended with exit code %d", run->code);
+  } else {
+    return outcome;
+  }
+  if (run->record[0] == '\0' || outcome != CONF_BROKEN)
+    *text = words;
+  return CONF_BROKEN;
+}
+
+/* Sanitizers and valgrind are slow; who runs under them says how much longer a case may take. */
+static unsigned time_limit(void) {
+  const char *factor = getenv("MAPFILE_TEST_TIME_FACTOR");
+  long times = factor != NULL ? strtol(factor, NULL, 10) : 1;
+  return (unsigned)(times >= 1 && times <= 100 ? times : 1) * SECONDS;
+}
+
+static void run_one(const conf_case *one, uint32_t access, const request *asked, const char *base, counts *all) {
+  char name[256], folder[4096];
+  const char *text = "";
+  conf_full_name(one, name, sizeof name);
+  char *words[] = {(char *)conf_self, "--run-case", name, (char *)conf_access_name(access), folder, NULL};
+  conf_run run = {.program = conf_self, .words = words, .seconds = time_limit(), .stop = &stop_asked};
+  int error = conf_folder_make(base, "case-", folder, sizeof folder) == 0 ? conf_run_process(&run) : errno;
+  if (error != 0) {
+    report(one, access, asked, CONF_NOT_TESTABLE, strerror(error), all);
+    return;
+  }
+  if (stop_asked == 0) {
+    conf_outcome outcome = judge(&run, &text);
+    report(one, access, asked, outcome, text, all);
+  }
+  conf_folder_remove(folder);
+}
+
+static unsigned for_each_case(const request *asked, const char *base, counts *all) {
+  unsigned number = 0;
+  for (size_t g = 0; g < conf_group_count; g++)
+    for (size_t c = 0; c < conf_groups[g]->count; c++)
+      for (uint32_t access = MAPFILE_ACCESS_AUTO; access <= MAPFILE_ACCESS_COPIED; access++) {
+        const conf_case *one = &conf_groups[g]->cases[c];
+        if (!runs_with(one, asked, access) || stop_asked != 0)
+          continue;
+        number++;
+        if (all != NULL)
+          run_one(one, access, asked, base, all);
+      }
+  return number;
+}
+
+static int list_cases(void) {
+  for (size_t g = 0; g < conf_group_count; g++) {
+    printf("%s%s:\n", g > 0 ? "\n" : "", conf_groups[g]->name);
+    for (size_t c = 0; c < conf_groups[g]->count; c++) {
+      const conf_case *one = &conf_groups[g]->cases[c];
+      char name[256];
+      conf_full_name(one, name, sizeof name);
+      printf("  %-52s %s%s\n", name,
+             one->needs == CONF_ANY      ? "any access"
+             : one->needs == CONF_MAPPED ? "maps"
+                                         : "once",
+             fault_names[one->faults]);
+    }
+  }
+  return 0;
+}
+
+static void print_heading(const request *asked, unsigned number) {
+  char system[128];
+  const char *version;
+  mapfile_version(&version);
+  conf_file_system(asked->folder, system, sizeof system);
+  if (asked->tap)
+    printf("TAP version 13\n1..%u\n# libmapfile %s on %s\n", number, version, system);
+  else
+    printf("The promises of libmapfile %s in %s, on %s\n\n", version, asked->folder, system);
+  fflush(stdout);
+}
+
+static int run_all(const request *asked) {
+  char base[4096];
+  counts all = {{0}, 0};
+  unsigned number = for_each_case(asked, NULL, NULL);
+  if (number == 0) {
+    fprintf(stderr, "mapfile-conformance: there is no case or promise %s\n", asked->wanted);
+    return EXIT_USAGE;
+  }
+  if (conf_folder_make(asked->folder, "mapfile-conformance-", base, sizeof base) != 0) {
+    fprintf(stderr, "mapfile-conformance: no folder can be made in %s: %s\n", asked->folder, strerror(errno));
+    return EXIT_USAGE;
+  }
+  print_heading(asked, number);
+  signal(SIGINT, ask_to_stop);
+  signal(SIGTERM, ask_to_stop);
+  conf_ignore_broken_pipes();
+  for_each_case(asked, base, &all);
+  conf_folder_remove(base);
+  if (stop_asked != 0)
+    printf("%sstopped by a signal after %u of %u cases\n", asked->tap ? "Bail out! " : "\n", all.number, number);
+  printf("%s%u hold, %u differ as documented, %u not testable here, %u broken\n", asked->tap ? "# " : "\n",
+         all.of[CONF_HOLDS], all.of[CONF_DIFFERS], all.of[CONF_NOT_TESTABLE], all.of[CONF_BROKEN]);
+  return all.of[CONF_BROKEN] > 0 || stop_asked != 0 ? EXIT_BROKEN : 0;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int read_arguments(int count, char **words, request *asked) {
+  for (int i = 1; i < count; i++) {
+    if (strcmp(words[i], "--help") == 0)
+      return usage(stdout);
+    if (strcmp(words[i], "--tap") == 0)
+      asked->tap = true;
+    else if (strcmp(words[i], "--list") == 0)
+      asked->list = true;
+    else if (strcmp(words[i], "--case") == 0 && i + 1 < count)
+      asked->wanted = words[++i];
+    else if (strcmp(words[i], "--access") == 0 && i + 1 < count && conf_access_parse(words[i + 1], &asked->access))
+      asked->one_access = true, i++;
+    else if (words[i][0] != '-' && asked->folder == NULL)
+      asked->folder = words[i];
+    else
+      return usage(stderr);
+  }
+  return -1;
+}
+
+int main(int count, char **words) {
+  request asked = {.access = MAPFILE_ACCESS_AUTO};
+  static char resolved[4096];
+  conf_self = conf_program_path(words[0]);
+  int probed = conf_probe(count, words);
+  if (probed >= 0)
+    return probed;
+  if (count == 5 && strcmp(words[1], "--run-case") == 0)
+    return run_here(words[2], words[3], words[4]);
+  int status = read_arguments(count, words, &asked);
+  if (status >= 0)
+    return status;
+  if (asked.list)
+    return list_cases();
+  if (asked.folder == NULL)
+    return usage(stderr);
+  if (conf_resolve(asked.folder, resolved, sizeof resolved) != 0) {
+    fprintf(stderr, "mapfile-conformance: %s: %s\n", asked.folder, strerror(errno));
+    return EXIT_USAGE;
+  }
+  asked.folder = resolved;
+  return run_all(&asked);
+}

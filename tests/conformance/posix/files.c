@@ -1,0 +1,404 @@
+/*
+ * files.c - files, folders, threads and counts for the conformance cases, on POSIX.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "../conformance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#ifdef __linux__
+#include <sys/sysmacros.h>
+#endif
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+#include <malloc.h>
+#define HAVE_HEAP_COUNT 1
+#else
+#define HAVE_HEAP_COUNT 0
+#endif
+
+void conf_remember_folder(const char *folder);
+
+void conf_begin(const conf_case *one, uint32_t access, const char *folder) {
+  struct rlimit none = {0, 0};
+  conf_access = access;
+  conf_faulty = one->faults;
+  conf_page = (size_t)sysconf(_SC_PAGESIZE);
+  conf_remember_folder(folder);
+  /* Many children die of a signal on purpose. */
+  setrlimit(RLIMIT_CORE, &none);
+  /* The sanitizers take this signal; the cases are about what happens where nobody has. */
+  signal(SIGBUS, SIG_DFL);
+  signal(SIGPIPE, SIG_DFL);
+}
+
+#define MUST(condition, what)                                    \
+  do {                                                           \
+    if (!(condition))                                            \
+      conf_not_testable("%s failed: %s", what, strerror(errno)); \
+  } while (0)
+
+static int must_open(const char *path, int flags) {
+  int descriptor = open(path, flags | O_CLOEXEC, 0644);
+  MUST(descriptor >= 0, path);
+  return descriptor;
+}
+
+static void must_write(int descriptor, const void *bytes, size_t size, uint64_t offset) {
+  for (size_t done = 0; done < size;) {
+    ssize_t now = pwrite(descriptor, (const char *)bytes + done, size - done, (off_t)(offset + done));
+    MUST(now > 0, "writing a test file");
+    done += (size_t)now;
+  }
+}
+
+static void must_write_pattern(int descriptor, uint64_t offset, uint64_t size) {
+  unsigned char buffer[65536];
+  for (uint64_t done = 0; done < size;) {
+    size_t now = size - done < sizeof buffer ? (size_t)(size - done) : sizeof buffer;
+    conf_pattern(buffer, now, offset + done);
+    must_write(descriptor, buffer, now, offset + done);
+    done += now;
+  }
+}
+
+const char *conf_make(const char *name, uint64_t size) {
+  const char *path = conf_path(name);
+  int descriptor = must_open(path, O_RDWR | O_CREAT | O_TRUNC);
+  must_write_pattern(descriptor, 0, size);
+  close(descriptor);
+  return path;
+}
+
+const char *conf_make_bytes(const char *name, const void *bytes, size_t size) {
+  const char *path = conf_path(name);
+  int descriptor = must_open(path, O_RDWR | O_CREAT | O_TRUNC);
+  must_write(descriptor, bytes, size, 0);
+  close(descriptor);
+  return path;
+}
+
+const char *conf_make_sparse(const char *name, uint64_t size) {
+  const char *path = conf_path(name);
+  int descriptor = must_open(path, O_RDWR | O_CREAT | O_TRUNC);
+  if ((uint64_t)(off_t)size != size || ftruncate(descriptor, (off_t)size) != 0)
+    conf_not_testable("no sparse file of %" PRIu64 " bytes can be made: %s", size, strerror(errno));
+  struct stat info;
+  if (fstat(descriptor, &info) == 0 && (uint64_t)info.st_blocks * 512 > size / 2)
+    conf_not_testable("the file system has no sparse files");
+  close(descriptor);
+  return path;
+}
+
+void conf_truncate(const char *path, uint64_t size) {
+  int descriptor = must_open(path, O_RDWR);
+  MUST(ftruncate(descriptor, (off_t)size) == 0, "cutting a test file");
+  close(descriptor);
+}
+
+void conf_truncate_elsewhere(const char *path, uint64_t size) {
+  int status = 0;
+  pid_t child = fork();
+  MUST(child >= 0, "fork");
+  if (child == 0)
+    _exit(truncate(path, (off_t)size) == 0 ? 0 : 1);
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    continue;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    conf_not_testable("another process could not cut the test file");
+}
+
+void conf_write_pattern(const char *path, uint64_t offset, size_t length) {
+  int descriptor = must_open(path, O_RDWR);
+  must_write_pattern(descriptor, offset, length);
+  close(descriptor);
+}
+
+void conf_write_bytes(const char *path, uint64_t offset, const void *bytes, size_t length) {
+  int descriptor = must_open(path, O_RDWR);
+  must_write(descriptor, bytes, length, offset);
+  close(descriptor);
+}
+
+void conf_read_bytes(const char *path, uint64_t offset, void *bytes, size_t length) {
+  int descriptor = must_open(path, O_RDONLY);
+  ssize_t got = pread(descriptor, bytes, length, (off_t)offset);
+  MUST(got == (ssize_t)length, "reading a test file");
+  close(descriptor);
+}
+
+uint64_t conf_file_size(const char *path) {
+  struct stat info;
+  MUST(stat(path, &info) == 0, path);
+  return (uint64_t)info.st_size;
+}
+
+void conf_sleep_ms(unsigned milliseconds) {
+  struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR)
+    continue;
+}
+
+void conf_wait_for_clock(void) {
+  conf_sleep_ms(30);
+}
+
+/* Folders */
+
+int conf_folder_make(const char *inside, const char *prefix, char *path, size_t size) {
+  int length = snprintf(path, size, "%s/%sXXXXXX", inside, prefix);
+  if (length < 0 || (size_t)length >= size) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  return mkdtemp(path) != NULL ? 0 : -1;
+}
+
+/* Relative to a descriptor, because the cases make paths longer than a system call takes. */
+static void empty_folder(int folder) {
+  DIR *entries = fdopendir(folder);
+  if (entries == NULL) {
+    close(folder);
+    return;
+  }
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    if (unlinkat(folder, entry->d_name, 0) == 0)
+      continue;
+    int inner = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inner >= 0)
+      empty_folder(inner);
+    unlinkat(folder, entry->d_name, AT_REMOVEDIR);
+  }
+  closedir(entries);
+}
+
+void conf_folder_remove(const char *path) {
+  int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder >= 0)
+    empty_folder(folder);
+  rmdir(path);
+}
+
+int conf_resolve(const char *path, char *absolute, size_t size) {
+  char *found = realpath(path, NULL);
+  if (found == NULL)
+    return -1;
+  int length = snprintf(absolute, size, "%s", found);
+  free(found);
+  errno = ENAMETOOLONG;
+  return length >= 0 && (size_t)length < size ? 0 : -1;
+}
+
+const char *conf_program_path(const char *called_as) {
+  static char path[4096];
+  ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (length > 0) {
+    path[length] = '\0';
+    return path;
+  }
+  return conf_resolve(called_as, path, sizeof path) == 0 ? path : called_as;
+}
+
+/* Threads */
+
+static void *thread_main(void *argument) {
+  conf_thread *thread = argument;
+  thread->run(thread->argument);
+  return NULL;
+}
+
+void conf_thread_start(conf_thread *thread, void (*run)(void *), void *argument, size_t stack) {
+  pthread_attr_t attributes;
+  pthread_t handle;
+  thread->run = run;
+  thread->argument = argument;
+  pthread_attr_init(&attributes);
+  if (stack != 0 && pthread_attr_setstacksize(&attributes, stack) != 0)
+    conf_not_testable("no thread can have a stack of %zu bytes", stack);
+  int error = pthread_create(&handle, &attributes, thread_main, thread);
+  pthread_attr_destroy(&attributes);
+  if (error != 0)
+    conf_not_testable("no thread can be made: %s", strerror(error));
+  thread->handle = (uintptr_t)handle;
+}
+
+void conf_thread_join(conf_thread *thread) {
+  pthread_join((pthread_t)thread->handle, NULL);
+}
+
+/* What the process holds */
+
+bool conf_descriptor_open(int descriptor) {
+  return fcntl(descriptor, F_GETFD) >= 0;
+}
+
+uint64_t conf_descriptors(void) {
+  uint64_t count = 0;
+  for (int descriptor = 0; descriptor < 4096; descriptor++)
+    if (conf_descriptor_open(descriptor))
+      count++;
+  return count;
+}
+
+const char *conf_instrument(void) {
+#if defined(__SANITIZE_ADDRESS__)
+  return "AddressSanitizer";
+#elif defined(__SANITIZE_THREAD__)
+  return "ThreadSanitizer";
+#else
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  return "AddressSanitizer";
+#elif __has_feature(thread_sanitizer)
+  return "ThreadSanitizer";
+#endif
+#endif
+  const char *preloaded = getenv("LD_PRELOAD");
+  return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL ? "valgrind" : NULL;
+#endif
+}
+
+/* Reads a file of /proc into a buffer that is large enough, or returns NULL. */
+static char *read_proc(const char *path) {
+  size_t size = 0, room = 65536;
+  char *text = malloc(room);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  while (text != NULL && descriptor >= 0) {
+    ssize_t now = read(descriptor, text + size, room - size - 1);
+    if (now <= 0)
+      break;
+    size += (size_t)now;
+    if (room - size < 4096) {
+      char *larger = realloc(text, room *= 2);
+      if (larger == NULL)
+        break;
+      text = larger;
+    }
+  }
+  if (descriptor >= 0)
+    close(descriptor);
+  if (text == NULL || size == 0) {
+    free(text);
+    return NULL;
+  }
+  text[size] = '\0';
+  return text;
+}
+
+/* Maps of files; anonymous ones belong to allocators and come and go. */
+static uint64_t count_file_maps(void) {
+  char *text = read_proc("/proc/self/maps");
+  uint64_t count = 0;
+  if (text == NULL)
+    return UINT64_MAX;
+  for (char *line = text; line != NULL && *line != '\0';) {
+    char *end = strchr(line, '\n');
+    if (end != NULL)
+      *end = '\0';
+    if (strchr(line, '/') != NULL)
+      count++;
+    line = end != NULL ? end + 1 : NULL;
+  }
+  free(text);
+  return count;
+}
+
+static uint64_t count_threads(void) {
+  char *text = read_proc("/proc/self/status");
+  char *line = text != NULL ? strstr(text, "\nThreads:") : NULL;
+  uint64_t count = line != NULL ? strtoull(line + 9, NULL, 10) : UINT64_MAX;
+  free(text);
+  return count;
+}
+
+void conf_count_holdings(conf_holdings *holdings) {
+  holdings->descriptors = conf_descriptors();
+  holdings->maps = count_file_maps();
+  holdings->threads = count_threads();
+  holdings->heap_bytes = UINT64_MAX;
+#if HAVE_HEAP_COUNT
+  if (conf_instrument() == NULL) {
+    struct mallinfo2 heap = mallinfo2();
+    holdings->heap_bytes = heap.uordblks + heap.hblkhd;
+  }
+#endif
+}
+
+void conf_expect_no_leak(const char *file, int line, const conf_holdings *before) {
+  conf_holdings now;
+  conf_count_holdings(&now);
+  /* A thread that was joined may be on its way out of the kernel still. */
+  for (int i = 0; i < 100 && now.threads != UINT64_MAX && now.threads > before->threads; i++) {
+    conf_sleep_ms(10);
+    now.threads = count_threads();
+  }
+  if (now.descriptors > before->descriptors)
+    conf_broken(file, line, "%" PRIu64 " descriptors are open, %" PRIu64 " were before", now.descriptors,
+                before->descriptors);
+  if (now.maps != UINT64_MAX && now.maps > before->maps)
+    conf_broken(file, line, "%" PRIu64 " maps of files are there, %" PRIu64 " were before", now.maps, before->maps);
+  if (now.threads != UINT64_MAX && now.threads > before->threads)
+    conf_broken(file, line, "%" PRIu64 " threads run, %" PRIu64 " did before", now.threads, before->threads);
+  if (now.heap_bytes != UINT64_MAX && now.heap_bytes > before->heap_bytes + 65536)
+    conf_broken(file, line, "%" PRIu64 " bytes of heap are in use, %" PRIu64 " were before", now.heap_bytes,
+                before->heap_bytes);
+}
+
+/* The line of the mount whose device number is the folder's; its fields are described in proc(5). */
+void conf_file_system(const char *path, char *text, size_t size) {
+  char device[64];
+  struct stat info;
+  char *mounts = read_proc("/proc/self/mountinfo");
+  snprintf(text, size, "an unknown file system");
+  if (mounts == NULL || stat(path, &info) != 0) {
+    free(mounts);
+    return;
+  }
+  snprintf(device, sizeof device, " %u:%u ", major(info.st_dev), minor(info.st_dev));
+  char *line = strstr(mounts, device);
+  char *kind = line != NULL ? strstr(line, " - ") : NULL;
+  if (kind != NULL) {
+    kind += 3;
+    snprintf(text, size, "%.*s", (int)strcspn(kind, " \n"), kind);
+  }
+  free(mounts);
+}
+
+/* Address space */
+
+static struct rlimit usual_address_space;
+
+void conf_limit_address_space(uint64_t more) {
+  struct rlimit limit;
+  char *text = read_proc("/proc/self/statm");
+  if (conf_instrument() != NULL)
+    conf_not_testable("address space cannot be limited under %s", conf_instrument());
+  if (text == NULL || getrlimit(RLIMIT_AS, &usual_address_space) != 0)
+    conf_not_testable("the system does not tell how much address space is in use");
+  limit = usual_address_space;
+  limit.rlim_cur = (rlim_t)(strtoull(text, NULL, 10) * conf_page + more);
+  free(text);
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
+    conf_not_testable("address space is limited already");
+  if (setrlimit(RLIMIT_AS, &limit) != 0)
+    conf_not_testable("address space cannot be limited: %s", strerror(errno));
+}
+
+void conf_unlimit_address_space(void) {
+  setrlimit(RLIMIT_AS, &usual_address_space);
+}

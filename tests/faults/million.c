@@ -1,0 +1,234 @@
+/*
+ * million: a million faults recovered in a row, then as many again in four threads. Nothing may be lost on the way, and
+ * nothing left behind.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ *     million [--count N] [FOLDER]
+ *
+ * N is the number of faults in each of the two parts (rounded down to a multiple of 8); 1,000,000 unless given here or
+ * in MAPFILE_TEST_FAULTS. The file that is cut short lies in FOLDER; default: TMPDIR, else /tmp.
+ */
+#define _GNU_SOURCE 1
+#include "faulty.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { THREADS = 4, PAGES = 16, KEPT = 3 };
+
+static char *path;
+static size_t size, kept;
+
+typedef struct work {
+  mapfile *file;
+  unsigned long count;
+  unsigned long good, bad;
+  pthread_barrier_t *together;
+  sigset_t mask; /* of the thread, after its faults */
+} work;
+
+static int right(const mapfile_fault *fault, const work *me, const mapfile_view *view, uint64_t offset) {
+  return fault->status == MAPFILE_UNKNOWN && fault->file == me->file && fault->offset == offset &&
+         fault->address == (const char *)view->data + (offset - view->offset) && fault->signal == SIGBUS &&
+         fault->access == MAPFILE_FAULT_READ;
+}
+
+static void by_callback(work *me, const mapfile_view *view, uint64_t offset) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  mapfile_status status = touch_read(me->file, view, offset, &fault);
+
+  if (status == MAPFILE_UNKNOWN && right(&fault, me, view, offset)) {
+    me->good++;
+  } else {
+    me->bad++;
+  }
+}
+
+static void in_place(work *me, const mapfile_view *view, uint64_t offset) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  const volatile unsigned char *data = view->data;
+  mapfile *file = me->file;
+
+  MAPFILE_TRY(file, offset % 2 ? view : NULL, &fault) {
+    (void)data[offset - view->offset];
+    me->bad++;
+  }
+  MAPFILE_CATCH {
+    if (right(&fault, me, view, offset)) {
+      me->good++;
+    } else {
+      me->bad++;
+    }
+  }
+  MAPFILE_END_TRY
+}
+
+static void touch_in_scope_of(work *me, const mapfile_view *inner, const volatile unsigned char *at,
+                              mapfile_fault *fault) {
+  mapfile *file = me->file;
+
+  MAPFILE_TRY(file, inner, fault) {
+    (void)*at;
+    me->bad++;
+  }
+  MAPFILE_CATCH {
+    me->bad++;
+  }
+  MAPFILE_END_TRY
+}
+
+/* An inner scope that does not cover the page, and an outer one that does. */
+static void nested(work *me, const mapfile_view *view, uint64_t offset) {
+  mapfile_view inner = MAPFILE_VIEW_INIT;
+  mapfile_fault outer_fault = MAPFILE_FAULT_INIT, inner_fault = MAPFILE_FAULT_INIT;
+  const volatile unsigned char *data = view->data;
+  mapfile *file = me->file;
+
+  need(mapfile_pin(file, 0, kept, MAPFILE_LIVE, &inner) == MAPFILE_OK);
+  MAPFILE_TRY(file, view, &outer_fault) {
+    touch_in_scope_of(me, &inner, data + (offset - view->offset), &inner_fault);
+  }
+  MAPFILE_CATCH {
+    if (right(&outer_fault, me, view, offset) && inner_fault.status == MAPFILE_OK) {
+      me->good++;
+    } else {
+      me->bad++;
+    }
+  }
+  MAPFILE_END_TRY
+  need(mapfile_unpin(&inner) == MAPFILE_OK);
+}
+
+/* Of every eight faults four are caught by callback, three in place and one by an outer scope. */
+static void *work_through(void *argument) {
+  work *me = argument;
+  mapfile_view view = MAPFILE_VIEW_INIT;
+
+  need(mapfile_pin(me->file, 5, MAPFILE_TO_END, MAPFILE_LIVE, &view) == MAPFILE_OK);
+  for (unsigned long i = 0; i < me->count; i++) {
+    uint64_t offset = kept + i * 4093 % (size - kept);
+
+    if (i % 8 == 7) {
+      nested(me, &view, offset);
+    } else if (i % 2 == 0) {
+      by_callback(me, &view, offset);
+    } else {
+      in_place(me, &view, offset);
+    }
+  }
+  need(mapfile_unpin(&view) == MAPFILE_OK);
+  need(pthread_sigmask(SIG_SETMASK, NULL, &me->mask) == 0);
+  return NULL;
+}
+
+static mapfile *open_and_cut(void) {
+  mapfile *file = NULL;
+
+  need(truncate(path, (off_t)size) == 0);
+  need(mapfile_open(path, NULL, &file) == MAPFILE_OK);
+  need(truncate(path, (off_t)kept) == 0);
+  return file;
+}
+
+/* Returns the number of faults that were not recovered as they should be. */
+static unsigned long in_a_row(unsigned long count) {
+  work me = {.file = open_and_cut(), .count = count};
+
+  work_through(&me);
+  need(mapfile_close(me.file) == MAPFILE_OK);
+  return me.bad + (count - me.good);
+}
+
+/* All of them live at the same time, so that each run needs the same stacks. */
+static void *work_together(void *argument) {
+  work *me = argument;
+
+  pthread_barrier_wait(me->together);
+  work_through(me);
+  pthread_barrier_wait(me->together);
+  return NULL;
+}
+
+static unsigned long in_threads(unsigned long count) {
+  mapfile *file = open_and_cut();
+  work works[THREADS];
+  pthread_t threads[THREADS];
+  pthread_barrier_t together;
+  unsigned long bad = 0;
+  sigset_t mask;
+
+  need(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
+  need(pthread_barrier_init(&together, NULL, THREADS) == 0);
+  memset(works, 0, sizeof works);
+  for (int i = 0; i < THREADS; i++) {
+    works[i].file = file;
+    works[i].count = count / THREADS;
+    works[i].together = &together;
+    need(pthread_create(&threads[i], NULL, work_together, &works[i]) == 0);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    need(pthread_join(threads[i], NULL) == 0);
+    bad += works[i].bad + (works[i].count - works[i].good);
+    for (int signal = 1; signal < 65; signal++) {
+      bad += sigismember(&works[i].mask, signal) != sigismember(&mask, signal);
+    }
+  }
+  pthread_barrier_destroy(&together);
+  need(mapfile_close(file) == MAPFILE_OK);
+  return bad;
+}
+
+/* Run a part and look at what it leaves behind. Short runs and looks before it make what is made once, and fill the C
+   library's cache of freed blocks (7 of each size), which it counts as used. */
+static int part(const char *name, unsigned long (*run)(unsigned long), unsigned long count) {
+  residue before, after;
+  unsigned long bad = 0;
+  int left;
+
+  for (int i = 0; i < 10; i++) {
+    bad += run(THREADS * 8);
+    residue_take(&before);
+  }
+  bad += run(count);
+  residue_take(&after);
+  left = residue_differs(name, &before, &after);
+  printf("%s: %lu faults, %lu wrong, %d things left behind\n", name, count, bad, left);
+  return bad != 0 || left != 0;
+}
+
+int main(int argc, char **argv) {
+  const char *text = getenv("MAPFILE_TEST_FAULTS"), *folder = getenv("TMPDIR");
+  unsigned long count = text != NULL ? strtoul(text, NULL, 10) : 1000000;
+  mapfile_statistics statistics = MAPFILE_STATISTICS_INIT;
+  char name[64];
+  int failed, at = 1;
+
+  if (argc > 2 && strcmp(argv[1], "--count") == 0) {
+    count = strtoul(argv[2], NULL, 10);
+    at = 3;
+  }
+  count -= count % (THREADS * 2);
+  if (argc > at + 1 || count == 0) {
+    fprintf(stderr, "usage: million [--count N] [FOLDER]\n");
+    return 2;
+  }
+  folder = argc > at ? argv[at] : folder != NULL ? folder : "/tmp";
+  alarm(580);
+  setvbuf(stdout, NULL, _IONBF, 0);
+  size = PAGES * page_size();
+  kept = KEPT * page_size();
+  snprintf(name, sizeof name, "mapfile-million.%ld", (long)getpid());
+  path = make_file(folder, name, size);
+  failed = part("in a row", in_a_row, count);
+  failed |= part("in threads", in_threads, count);
+  need(mapfile_stats(NULL, &statistics) == MAPFILE_OK);
+  if (statistics.open_files != 0 || statistics.pinned_views != 0 || statistics.maps != 0) {
+    printf("the library still counts open files, views or maps\n");
+    failed = 1;
+  }
+  unlink(path);
+  free(path);
+  return failed;
+}
