@@ -426,8 +426,8 @@ typedef struct mapfile_scope {
   const mapfile_view *view;
   mapfile_fault *fault;
   volatile uint32_t *leave; /* where leaving is no more than a store of 0: that place; else NULL */
-  uintptr_t internal[5];
   jmp_buf registers;
+  uintptr_t internal[5];
 } mapfile_scope;
 
 /* What a scope runs. It must not leave by longjmp or an exception. */

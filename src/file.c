@@ -90,8 +90,8 @@ static mapfile_status open_common(intptr_t handle, bool owned, const mapfile_opt
     free(file);
     return status;
   }
-  atomic_store(&file->size, file->known.size);
-  atomic_store(&file->unmappable, file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL);
+  atomic_init(&file->size, file->known.size);
+  atomic_init(&file->unmappable, file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL);
   file->magic = MF_MAGIC_OPEN;
   os_lock();
   file->slot_shift = slot_shift(file);

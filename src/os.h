@@ -62,6 +62,8 @@ enum os_map_kind {
 };
 
 size_t os_page_size(void);
+/* The same without a call; set by registry.c before the first mapfile is opened. */
+extern size_t mf_page_size;
 /* Maps a process may have, as the system states it now; UINT64_MAX where it states none. */
 uint64_t os_map_count_limit(void);
 /* Whether a map may reach past the end of the file, so that growth shows in it. */
@@ -109,6 +111,15 @@ typedef struct os_fault {
   uint64_t length;   /* bytes known to be bad, a power of two */
   bool address_only; /* access is not known, and perhaps the page is good but forbidden */
 } os_fault;
+
+/* Provided by scope.c to the platforms.
+   handler: find the scope that a fault belongs to. Returns it, to be left by mf_scope_land; or NULL, with *resume set
+   where the bad page has been filled and the instruction can run again. */
+mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume);
+/* Leave to the scope: never returns. In normal context, or in a handler where the platform allows it. */
+_Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
+/* mapfile_handler_configure's flags. */
+uint32_t mf_handler_flags(void);
 
 /* Install the handlers (again), unless the host owns them. flags are mapfile_handler_configure's. */
 mapfile_status os_fault_install(uint32_t flags);

@@ -72,14 +72,14 @@ void mf_index_insert(mf_segment *segment) {
   node->low = (uintptr_t)segment->address;
   node->high = node->low + segment->length;
   node->levels = random_levels();
-  if (node->levels > atomic_load(&levels_used))
-    atomic_store(&levels_used, node->levels);
+  if (node->levels > atomic_load_explicit(&levels_used, memory_order_relaxed))
+    atomic_store_explicit(&levels_used, node->levels, memory_order_release);
   find_links(node->low, links);
   for (unsigned level = 0; level < node->levels; level++)
     atomic_store_explicit(&node->next[level], atomic_load_explicit(links[level], memory_order_relaxed),
                           memory_order_relaxed);
   for (unsigned level = 0; level < node->levels; level++)
-    atomic_store(links[level], node);
+    atomic_store_explicit(links[level], node, memory_order_release);
 }
 
 void mf_index_remove(mf_segment *segment) {

@@ -301,8 +301,8 @@ static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const
   longjmp(scope->registers, 1);
 }
 
-void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                      mapfile_fault *fault) {
+MF_HOT void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                             mapfile_fault *fault) {
   if (fault == NULL || !enter_quickly(scope, file, view, fault))
     enter_or_jump(scope, file, view, fault);
 }
@@ -433,8 +433,9 @@ static _Noreturn void land_quickly(mapfile_scope *scope) {
 
 /* The scope is entered before its registers are saved: nothing in between can fault, and what the compiler has to keep
    in memory over the saving is less. Not instrumented, because AddressSanitizer could move the scope off the stack. */
-MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view, mapfile_body body,
-                                                          void *argument, mapfile_fault *fault) {
+MF_HOT MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view,
+                                                                 mapfile_body body, void *argument,
+                                                                 mapfile_fault *fault) {
   mapfile_scope scope;
   if (MF_UNLIKELY(body == NULL))
     return MAPFILE_INVALID;

@@ -52,9 +52,9 @@ mf_segment *mf_segment_new(mapfile *file, enum mf_segment_kind kind) {
   segment->kind = kind;
   segment->closing = false;
   segment->fillable = kind == MF_OWN_FILL;
-  atomic_store(&segment->used, 0);
-  atomic_store(&segment->filled, 0);
-  atomic_store(&segment->first_filled, 0);
+  atomic_store_explicit(&segment->used, 0, memory_order_relaxed);
+  atomic_store_explicit(&segment->filled, 0, memory_order_relaxed);
+  atomic_store_explicit(&segment->first_filled, 0, memory_order_relaxed);
   return segment;
 }
 
@@ -128,7 +128,7 @@ mapfile_status mf_segment_publish(mf_segment *segment) {
   link_to_file(segment);
   if (is_pooled(segment->kind)) {
     link_to_clock(segment);
-    atomic_store(&segment->gate, MF_GATE_OPEN);
+    atomic_store_explicit(&segment->gate, MF_GATE_OPEN, memory_order_release);
   }
   return MAPFILE_OK;
 }
@@ -169,7 +169,7 @@ void mf_segment_give_up(mf_segment *segment) {
   for (unsigned pool = 0; pool < MF_COUNTED(file->slots); pool++)
     for (unsigned slot = 0; slot < MF_SLOTS; slot++)
       if (atomic_load_explicit(&file->slots[pool][slot], memory_order_relaxed) == segment)
-        atomic_store(&file->slots[pool][slot], NULL);
+        atomic_store_explicit(&file->slots[pool][slot], NULL, memory_order_relaxed);
   segment->spare_next = file->spares;
   file->spares = segment;
 }
@@ -320,7 +320,7 @@ mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offs
     *stripe = &found->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
     atomic_fetch_add(&(*stripe)->pins, 1);
     atomic_store_explicit(&found->used, 1, memory_order_relaxed);
-    atomic_store(&file->slots[pool][(offset >> file->slot_shift) % MF_SLOTS], found);
+    atomic_store_explicit(&file->slots[pool][(offset >> file->slot_shift) % MF_SLOTS], found, memory_order_release);
     *segment = found;
   }
   os_unlock();

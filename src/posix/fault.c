@@ -14,12 +14,12 @@
 #include "processor.h"
 #include "status.h"
 
-#include "../internal.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #ifdef __linux__
 #include <sys/auxv.h>
 #endif
@@ -140,7 +140,7 @@ static void hand_to(previous *record, int signo, siginfo_t *info, void *context)
    that was touched. */
 static bool is_page_fault(int signo, const siginfo_t *info, os_fault *fault) {
   fault->status = MAPFILE_UNKNOWN;
-  fault->length = os_page_size();
+  fault->length = mf_page_size;
   if (signo == SIGBUS) {
     if (info->si_code == BUS_MCEERR_AR) {
       fault->status = MAPFILE_POISONED;

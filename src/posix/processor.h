@@ -192,7 +192,8 @@ static inline void processor_restore_modes(const ucontext_t *context) {
    check on; our code, and the C library's, is not written for it. */
 static inline void processor_begin_handler(void) {
 #if defined(__x86_64__) || defined(__i386__)
-  __writeeflags(__readeflags() & ~0x40000u);
+  if ((__readeflags() & 0x40000u) != 0)
+    __writeeflags(__readeflags() & ~0x40000u);
 #endif
 }
 
