@@ -340,10 +340,13 @@ static inline void mf_trace(uint32_t kind, mapfile *file, uint64_t offset, uint6
     mf_trace_call(kind, file, offset, length, status);
 }
 
-/* Memory that is all zero. malloc and not calloc, which some C libraries serve without their quick per-thread caches.
- */
+/* Memory that is all zero. Not by calloc, which glibc serves without its quick per-thread caches; compilers that see
+   malloc and memset together make it calloc again. */
 static inline void *mf_allocate(size_t size) {
   void *memory = malloc(size);
+#if defined(__GNUC__)
+  __asm__("" : "+r"(memory));
+#endif
   return memory != NULL ? memset(memory, 0, size) : NULL;
 }
 

@@ -156,6 +156,18 @@ static void drop_unpublished(mf_segment *segment) {
   }
 }
 
+/* Pins look for a segment in the slots of the windows it reaches into, and nowhere else. */
+static void clear_slots(const mf_segment *segment) {
+  mapfile *file = segment->file;
+  uint64_t first = segment->offset >> file->slot_shift;
+  uint64_t last = (segment->offset + segment->length - 1) >> file->slot_shift;
+  for (uint64_t window = first; window <= last && window < first + MF_SLOTS; window++) {
+    _Atomic(mf_segment *) *slot = &file->slots[segment->kind == MF_POOLED_WRITE][window % MF_SLOTS];
+    if (atomic_load_explicit(slot, memory_order_relaxed) == segment)
+      atomic_store_explicit(slot, NULL, memory_order_relaxed);
+  }
+}
+
 void mf_segment_give_up(mf_segment *segment) {
   mapfile *file = segment->file;
   mf_index_remove(segment);
@@ -166,10 +178,7 @@ void mf_segment_give_up(mf_segment *segment) {
     return;
   }
   unlink_from_clock(segment);
-  for (unsigned pool = 0; pool < MF_COUNTED(file->slots); pool++)
-    for (unsigned slot = 0; slot < MF_SLOTS; slot++)
-      if (atomic_load_explicit(&file->slots[pool][slot], memory_order_relaxed) == segment)
-        atomic_store_explicit(&file->slots[pool][slot], NULL, memory_order_relaxed);
+  clear_slots(segment);
   segment->spare_next = file->spares;
   file->spares = segment;
 }
