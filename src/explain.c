@@ -91,32 +91,34 @@ typedef struct touching {
   unsigned char *at;
   size_t length;
   bool store;
+  unsigned seen; /* what was loaded: a load that nobody wants is one that tools may leave out */
 } touching;
 
 /* A store that changes nothing, whatever others store there meanwhile. */
-static void touch(unsigned char *at, bool store) {
+static unsigned touch(unsigned char *at, bool store) {
   if (store)
-    atomic_fetch_or((_Atomic unsigned char *)at, 0);
-  else
-    (void)*(volatile unsigned char *)at;
+    return atomic_fetch_or((_Atomic unsigned char *)at, 0);
+  return *(volatile unsigned char *)at;
 }
 
-static void touch_each(unsigned char *at, size_t length, bool store) {
+static unsigned touch_each(unsigned char *at, size_t length, bool store) {
   const unsigned char *end = at + length;
+  unsigned seen = 0;
   while (at < end) {
-    touch(at, store);
+    seen += touch(at, store);
     size_t to_next = mf_page_size - ((uintptr_t)at & (mf_page_size - 1));
     if (to_next >= (size_t)(end - at))
       break;
     at += to_next;
   }
+  return seen;
 }
 
 static mapfile_status touch_pages(void *argument) {
-  const touching *range = argument;
-  touch_each(range->at, range->length, false);
+  touching *range = argument;
+  range->seen = touch_each(range->at, range->length, false);
   if (range->store)
-    touch_each(range->at, range->length, true);
+    range->seen += touch_each(range->at, range->length, true);
   return MAPFILE_OK;
 }
 
@@ -136,7 +138,7 @@ static mapfile_status fault_from_call(mapfile *file, const mapfile_view *view, c
   if (at < low || at - low > view->length || length > view->length - (at - low))
     return MAPFILE_INVALID;
   size_t skipped = done > 0 ? (size_t)done : 0;
-  touching range = {(unsigned char *)view->data + (at - low) + skipped, length - skipped, may_store(view, done)};
+  touching range = {(unsigned char *)view->data + (at - low) + skipped, length - skipped, may_store(view, done), 0};
   return mapfile_try(file, view, touch_pages, &range, fault);
 }
 
