@@ -137,12 +137,12 @@ LIBS=$mf_saved_LIBS
 AS_CASE([$ac_cv_search_dlopen], [-*], [LIBDL=$ac_cv_search_dlopen], [LIBDL=])
 AC_SUBST([LIBDL])])
 
-dnl MF_CXX: mf_have_cxx: can C++11 be compiled and linked?
+dnl MF_CXX: mf_have_cxx: can C++17 be compiled and linked?
 AC_DEFUN([MF_CXX],
-[AC_CACHE_CHECK([for C++11], [mf_cv_cxx],
+[AC_CACHE_CHECK([for C++17], [mf_cv_cxx],
   [AC_LANG_PUSH([C++])
    mf_saved_CXXFLAGS=$CXXFLAGS
-   CXXFLAGS="$CXXFLAGS $PTHREAD_CFLAGS"
+   CXXFLAGS="$CXXFLAGS -std=c++17 $PTHREAD_CFLAGS"
    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <thread>]], [[std::thread([] {}).join();]])],
      [mf_cv_cxx=yes], [mf_cv_cxx=no])
    CXXFLAGS=$mf_saved_CXXFLAGS

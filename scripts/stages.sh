@@ -341,15 +341,14 @@ stage_clang() {
   make_check
 }
 
-# Sanitizers leave the fault signals to us and to the system, so that a test sees how a process really dies.
+# sanitize NAME CC CXX KINDS: make check with those sanitizers.
 sanitize() {
   local name=$1 cc=$2 cxx=$3 kinds=$4
   local flags="-O1 -g -fno-omit-frame-pointer -fsanitize=$kinds"
   # shellcheck disable=SC2046 # nothing or one word
-  build_in "$name" $(adapter) CC="$cc" CXX="$cxx" --enable-debug CFLAGS="$flags -fno-sanitize-recover=all" CXXFLAGS="$flags"
-  local quiet=handle_segv=0:handle_sigbus=0:handle_abort=0
-  export ASAN_OPTIONS=$quiet:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
-  export TSAN_OPTIONS=$quiet:halt_on_error=1:second_deadlock_stack=1
+  build_in "$name" $(adapter) CC="$cc" CXX="$cxx" --enable-debug CFLAGS="$flags -fno-sanitize-recover=all" \
+    CXXFLAGS="$flags"
+  export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
   slow_tests 5
   make_check
 }
@@ -372,10 +371,11 @@ stage_tsan() {
 stage_valgrind() {
   need_commands valgrind
   build_in valgrind CC=gcc --disable-shared --enable-debug CFLAGS="-O1 -g"
-  slow_tests 50
-  # A zero-fill lets the instruction run again, which needs the registers as they were at the access.
+  slow_tests 10
+  # A zero-fill lets the instruction run again, which needs the registers as they were at the access, and that one too.
   make_check EXEC_WRAPPER="valgrind -q --error-exitcode=99 --trace-children=yes --leak-check=full \
     --errors-for-leak-kinds=definite --vex-iropt-register-updates=allregs-at-mem-access \
+    --vex-guest-chase=no \
     --suppressions=$SOURCE/tests/valgrind.supp"
 }
 
@@ -487,7 +487,7 @@ stage_aarch64() {
   check_for arm64 aarch64-linux-gnu
   build_in aarch64 --host=aarch64-linux-gnu CC=aarch64-linux-gnu-gcc-12 CXX=no PKG_CONFIG=false "${check_variables[@]}"
   borrow_faultfs aarch64
-  slow_tests 20
+  slow_tests 10
   make_check
 }
 

@@ -256,6 +256,9 @@ bool conf_descriptor_open(int descriptor);
 
 /* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
 const char *conf_instrument(void);
+bool conf_under(const char *instrument);
+/* End the case as not testable under valgrind, with the reason. */
+void conf_not_under_valgrind(const char *why);
 
 /* Bytes of address space in use, 0 where unknown; and limit it to that much more. */
 void conf_limit_address_space(uint64_t more);

@@ -476,8 +476,7 @@ static __attribute__((noinline)) unsigned recurse(unsigned depth, const void *at
 static mapfile_status MAPFILE_CALL recurse_body(void *argument) {
   conf_touch *touch = argument;
   /* valgrind cannot deliver a signal far down a stack that has just grown. */
-  const char *instrument = conf_instrument();
-  touch->value = recurse(instrument != NULL && strcmp(instrument, "valgrind") == 0 ? 100 : 5000, touch->at);
+  touch->value = recurse(conf_under("valgrind") ? 100 : 5000, touch->at);
   return MAPFILE_OK;
 }
 

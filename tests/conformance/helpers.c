@@ -254,6 +254,16 @@ void conf_expect_record(const char *file_name, int line, const mapfile_fault *fa
     conf_broken(file_name, line, "the fault record speaks of filled pages");
 }
 
+bool conf_under(const char *instrument) {
+  const char *name = conf_instrument();
+  return name != NULL && strcmp(name, instrument) == 0;
+}
+
+void conf_not_under_valgrind(const char *why) {
+  if (conf_under("valgrind"))
+    conf_not_testable("valgrind %s", why);
+}
+
 /* xorshift64*: the same numbers on every system. */
 uint64_t conf_random(uint64_t *state) {
   *state ^= *state >> 12;

@@ -156,6 +156,45 @@ static void passes_outward(void) {
   conf_undamage(&both[1]);
 }
 
+/* A scope over the whole mapfile fills its ZERO_FILL views; a fault of another view of the same mapfile goes on
+ * outward. */
+
+static mapfile_view live_view = MAPFILE_VIEW_INIT;
+
+static mapfile_status MAPFILE_CALL fill_all_touch_live(void *argument) {
+  conf_damaged *one = argument;
+  mapfile_scope scope;
+  EXPECT_STATUS(begin(&scope, one->file, NULL), MAPFILE_OK);
+  EXPECT_UINT(conf_load(one->data + one->bad), 0);
+  conf_load((const unsigned char *)live_view.data + one->bad + 9);
+  return MAPFILE_OK;
+}
+
+static void live_views_pass(void) {
+  static const uint32_t flags[] = {MAPFILE_ANY, MAPFILE_PRIVATE};
+  for (int i = 0; i < 2; i++) {
+    conf_damaged one;
+    mapfile_fault fault = MAPFILE_FAULT_INIT;
+    const char *name = i == 0 ? "first" : "second";
+    conf_source source = conf_faulty;
+    if (source == CONF_REAL) {
+      /* Both views are pinned before the cut. */
+      conf_faulty = CONF_NO_FAULTS;
+      conf_damage(&one, name, 6, 3, MAPFILE_ZERO_FILL);
+      conf_pin(one.file, 0, MAPFILE_TO_END, flags[i], &live_view);
+      conf_truncate(one.path, one.bad);
+      conf_faulty = source;
+    } else {
+      conf_damage(&one, name, 6, 3, MAPFILE_ZERO_FILL);
+      conf_pin(one.file, 0, MAPFILE_TO_END, flags[i], &live_view);
+    }
+    EXPECT_STATUS(mapfile_try(one.file, NULL, fill_all_touch_live, &one, &fault), MAPFILE_UNKNOWN);
+    EXPECT_RECORD(&fault, one.file, (unsigned char *)live_view.data + one.bad + 9, one.bad + 9, MAPFILE_FAULT_READ);
+    conf_expect_fault(one.file, &live_view, (unsigned char *)live_view.data + one.bad + 9, one.bad + 9);
+    conf_unpin(&live_view);
+  }
+}
+
 /* The innermost scope that covers the address takes the fault, of whichever kind it is. */
 static mapfile_status MAPFILE_CALL fill_within(void *argument) {
   conf_damaged *one = argument;
@@ -258,6 +297,7 @@ static void wrong_ends(void) {
   mapfile_fault fault = MAPFILE_FAULT_INIT, small = MAPFILE_FAULT_INIT;
   conf_thread thread;
   conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_ZERO_FILL, &view);
+  memset(&never, 0, sizeof never);
   MAPFILE_SCOPE_INIT(&never);
   EXPECT_STATUS(mapfile_scope_end(&never, &fault), MAPFILE_INVALID);
   EXPECT_STATUS(mapfile_scope_end(NULL, &fault), MAPFILE_INVALID);
@@ -425,6 +465,8 @@ static const conf_case table[] = {
     {"fault-zero-fill", "others", "Filled pages are seen in other views.", CONF_ANY, CONF_INJECTED, others_untouched},
     BOTH("fault-zero-fill", "only-its-own", "Pages of other views are filled.", only_its_own),
     BOTH("fault-zero-fill", "outward", "Faults elsewhere do not reach the scope around.", passes_outward),
+    BOTH("fault-zero-fill", "other-views", "Pages of views that were not pinned to be filled are filled.",
+         live_views_pass),
     BOTH("fault-zero-fill", "nesting", "A fault reaches the wrong kind of scope.", nesting),
     {"fault-zero-fill", "two-views", "Filled pages of several views are counted wrongly.", CONF_ANY, CONF_INJECTED,
      two_views},

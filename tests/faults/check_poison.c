@@ -117,18 +117,20 @@ START_TEST(poison_fault) {
 END_TEST
 
 typedef struct chunks_seen {
-  uint64_t bytes;
+  uint64_t bytes, sum;
 } chunks_seen;
 
 static mapfile_status MAPFILE_CALL see_chunk(void *argument, const void *data, size_t length, uint64_t offset) {
   chunks_seen *seen = argument;
   const volatile unsigned char *bytes = data;
+  uint64_t sum = 0;
 
   (void)offset;
   for (size_t i = 0; i < length; i++) {
-    (void)bytes[i];
+    sum += bytes[i];
   }
   seen->bytes += length;
+  seen->sum += sum;
   return MAPFILE_OK;
 }
 
@@ -141,7 +143,7 @@ START_TEST(poison_whole_operations) {
   int uffd, order, fd = make(16 * page);
   size_t equal;
   mapfile_status result;
-  chunks_seen seen = {0};
+  chunks_seen seen = {0, 0};
 
   options.flags = MAPFILE_ADOPT;
   buffer = malloc(16 * page);

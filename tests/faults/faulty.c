@@ -182,8 +182,11 @@ void empty_again(const char *folder) {
   unlink(path);
 }
 
+/* Valgrind leaves out loads that nothing is made of. */
+static volatile unsigned char seen_byte;
+
 static mapfile_status MAPFILE_CALL read_byte(void *at) {
-  (void)*(volatile unsigned char *)at;
+  seen_byte = *(volatile unsigned char *)at;
   return MAPFILE_OK;
 }
 

@@ -180,9 +180,7 @@ static void ask_to_be_traced(void) {
 
 void conf_watch(void (*body)(void *), void *argument, void (*at_first_bus)(void *), void *bus_argument, conf_end *end) {
   int ends[2];
-  const char *instrument = conf_instrument();
-  if (instrument != NULL && strcmp(instrument, "valgrind") == 0)
-    conf_not_testable("valgrind ends otherwise than the process would");
+  conf_not_under_valgrind("ends otherwise than the process would");
   pid_t child = must_fork(ends);
   memset(end, 0, sizeof *end);
   if (child == 0) {

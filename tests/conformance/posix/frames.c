@@ -254,7 +254,7 @@ static void altstack_scopes(void) {
   conf_damaged one;
   struct sigaction action;
   mapfile_fault fault = MAPFILE_FAULT_INIT;
-  if (conf_instrument() != NULL && strcmp(conf_instrument(), "ThreadSanitizer") == 0)
+  if (conf_under("ThreadSanitizer"))
     conf_not_testable("ThreadSanitizer runs handlers late, with all signals blocked");
   conf_damage(&one, "file", 6, 3, conf_live());
   in_handler = &one;
@@ -416,6 +416,7 @@ static __attribute__((noinline)) void recover_far_down(conf_damaged *one, unsign
 
 static void grown_stack(void) {
   conf_damaged one;
+  conf_not_under_valgrind("cannot deliver a signal far down a stack that has just grown");
   conf_damage(&one, "file", 6, 3, conf_live());
   expect_recovery(&one);
   recover_far_down(&one, 5);
@@ -621,6 +622,7 @@ static __attribute__((noinline)) int leave_in_loop(conf_damaged *one) {
 
 static void dead_frame_in_loop(void) {
   conf_damaged one;
+  conf_not_under_valgrind("objects to looking at frames that are gone");
   conf_damage(&one, "file", 6, 3, conf_live());
   EXPECT_UINT(leave_in_loop(&one), 100);
   expect_recovery(&one);

@@ -642,6 +642,26 @@ static void order_rearmed_over_chaining(void) {
   conf_undamage(&one);
 }
 
+/* The handler that chains is installed again, over the library's second entry, and has forgotten where it chained to at
+   first: what it remembers now leads to itself. */
+static void order_chaining_again(void) {
+  conf_damaged one;
+  install(healing, 0, NULL);
+  conf_damage(&one, "file", 6, 3, conf_live());
+  expect_recovery(&one);
+  for (int i = 0; i < 4; i++) {
+    install(chaining_one, 0, &chain_one.next);
+    EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
+    expect_recovery(&one);
+    int before = seen.calls;
+    touch_foreign(&one, "foreign");
+    EXPECT_UINT(seen.calls, before + 2);
+    raise(SIGBUS);
+    expect_seen(before + 3);
+  }
+  conf_undamage(&one);
+}
+
 static void rearmed_to_default(void *argument) {
   conf_damaged *one = argument;
   conf_damage(one, "file", 6, 3, conf_live());
@@ -941,8 +961,7 @@ static void addressing(int signo, siginfo_t *info, void *context) {
 
 static void order_address(void) {
   conf_damaged one;
-  if (conf_instrument() != NULL && strcmp(conf_instrument(), "valgrind") == 0)
-    conf_not_testable("valgrind does not follow a handler that moves the stack pointer");
+  conf_not_under_valgrind("does not follow a handler that moves the stack pointer");
   EXPECT_STATUS(mapfile_handler_configure(MAPFILE_HANDLER_HOST), MAPFILE_OK);
   conf_damage(&one, "file", 6, 3, conf_live());
   install(addressing, 0, NULL);
@@ -1397,6 +1416,8 @@ static const conf_case table[] = {
     BOTH("fault-order", "lost", "A handler that was replaced is not noticed, or cannot be put back.", order_lost),
     BOTH("fault-order", "rearmed-over-chaining", "Two handlers that call each other hang the program.",
          order_rearmed_over_chaining),
+    BOTH("fault-order", "chaining-again", "A handler that is installed again calls itself for ever.",
+         order_chaining_again),
     BOTH("fault-order", "rearmed-to-default", "Two handlers that call each other hide a fault.",
          order_rearmed_to_default),
     BOTH("fault-order", "taken-away", "A handler that went away is still called.", order_taken_away),
