@@ -629,8 +629,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_configure(uint32_t flags
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_check(void);
 
 /* Put the library's handler on top again; the present one becomes the one that is called for faults that are not ours.
-   Also installs it before the first scope. OK; UNSUPPORTED with MAPFILE_HANDLER_HOST; LIMIT after 16 installations:
-   other handlers keep ours as what they go back to, so none of these can be given up. */
+   Also installs it before the first scope. OK; UNSUPPORTED with MAPFILE_HANDLER_HOST; LIMIT where 16 others lie one
+   over another with ours in between, each of which may go back to the one below. */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_rearm(void);
 
 /*

@@ -33,15 +33,16 @@
 #endif
 
 /*
- * The handlers that were there before ours. Each time ours is installed over another one, it takes the next record and
- * with it the next of the entries below, which hands on to that record alone. So a handler that was installed over one
- * entry and goes back to it, by a call, by raise or by putting it back and letting the fault happen again, gets on to
- * what was there before that entry, and never round in a circle through a later one (promise fault-order). Records are
- * never freed, because a handler may be reading them.
+ * The handlers that were there before ours. Each time ours is installed over another one, it takes a free record and
+ * with it the entry below of the same number, which hands on to that record, or an older one, alone. So a handler that
+ * was installed over one entry and goes back to it, by a call, by raise or by putting it back and letting the fault
+ * happen again, gets on to what was there before that entry, and never round in a circle through a later one (promise
+ * fault-order). A record is used again only when nobody can go back to its entry any more.
  */
 
 typedef struct previous {
   struct sigaction action;
+  atomic_uint turn;       /* the how-manieth installation it belongs to, 0: free */
   atomic_bool spent;      /* SA_RESETHAND, and called once */
   atomic_bool superseded; /* the same handler was installed again over a later entry, and is called from there */
 } previous;
@@ -51,7 +52,7 @@ enum { MOST_PREVIOUS = 16 };
 typedef struct signal_state {
   int signo;
   previous records[MOST_PREVIOUS];
-  unsigned used; /* locked */
+  unsigned turns; /* installations so far; locked */
 } signal_state;
 
 static signal_state bus = {.signo = SIGBUS};
@@ -109,10 +110,16 @@ static bool sent_by_kernel(const siginfo_t *info) {
 /* handler: the record that an entry hands on to, NULL: none. A handler that was installed again over a later entry has
    forgotten what it was installed over before: called once more from the earlier entry, it would come back here. */
 static previous *record_of(signal_state *state, unsigned entry) {
-  for (unsigned left = entry + 1; left > 0; left--)
-    if (!atomic_load(&state->records[left - 1].superseded))
-      return &state->records[left - 1];
-  return NULL;
+  unsigned last = atomic_load(&state->records[entry].turn), best_turn = 0;
+  previous *best = NULL;
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++) {
+    unsigned turn = atomic_load(&state->records[i].turn);
+    if (turn > best_turn && turn <= last && !atomic_load(&state->records[i].superseded)) {
+      best = &state->records[i];
+      best_turn = turn;
+    }
+  }
+  return best;
 }
 
 /* handler */
@@ -271,30 +278,70 @@ static mapfile_status refused(int error) {
   return MAPFILE_UNSUPPORTED;
 }
 
+static bool is_system_action(const struct sigaction *action) {
+  return (action->sa_flags & SA_SIGINFO) == 0 && (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
+}
+
+/* Can nobody go back to this record's entry? That is known of what was laid over the entry, which is the next record: a
+   system action remembers nothing, and a handler that was installed again since remembers a later entry. The record
+   must not be needed as another's elder either. */
+static bool is_forgotten(const signal_state *state, const previous *record) {
+  const previous *next = NULL;
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++) {
+    const previous *other = &state->records[i];
+    if (other->turn > record->turn && (next == NULL || other->turn < next->turn))
+      next = other;
+  }
+  if (next == NULL)
+    return false;
+  return is_system_action(&next->action) || (record->superseded && next->superseded);
+}
+
+static previous *free_record(signal_state *state) {
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++)
+    if (state->records[i].turn == 0)
+      return &state->records[i];
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++)
+    if (is_forgotten(state, &state->records[i]))
+      return &state->records[i];
+  return NULL;
+}
+
+static void supersede(signal_state *state, const previous *latest) {
+  for (unsigned i = 0; i < MOST_PREVIOUS; i++)
+    if (&state->records[i] != latest && state->records[i].turn != 0 &&
+        same_handler(&state->records[i].action, &latest->action))
+      atomic_store(&state->records[i].superseded, true);
+}
+
 static mapfile_status install(signal_state *state) {
   struct sigaction now, ours;
   if (sigaction(state->signo, NULL, &now) != 0)
     return refused(errno);
   if (is_ours(&now))
     return MAPFILE_OK;
-  if (state->used == MOST_PREVIOUS)
+  previous *record = free_record(state);
+  if (record == NULL)
     return MAPFILE_LIMIT;
-  previous *record = &state->records[state->used];
+  atomic_store(&record->turn, 0);
   record->action = now;
+  atomic_store(&record->spent, false);
+  atomic_store(&record->superseded, false);
+  atomic_store(&record->turn, ++state->turns);
   memset(&ours, 0, sizeof ours);
-  ours.sa_sigaction = entries[state->used];
+  ours.sa_sigaction = entries[record - state->records];
   /* SA_ONSTACK: a thread may have little stack of its own left; without an alternate stack it means nothing. */
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   /* System calls that a signal sent by a process interrupts go on, or not, as with the previous handler. */
   if ((now.sa_flags & SA_RESTART) != 0 || ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN))
     ours.sa_flags |= SA_RESTART;
   sigemptyset(&ours.sa_mask);
-  if (sigaction(state->signo, &ours, NULL) != 0)
-    return refused(errno);
-  for (unsigned i = 0; i < state->used; i++)
-    if (same_handler(&state->records[i].action, &now))
-      atomic_store(&state->records[i].superseded, true);
-  state->used++;
+  if (sigaction(state->signo, &ours, NULL) != 0) {
+    int error = errno;
+    atomic_store(&record->turn, 0);
+    return refused(error);
+  }
+  supersede(state, record);
   return MAPFILE_OK;
 }
 
