@@ -134,26 +134,35 @@ static void expect_not_found(mapfile *file, uint64_t offset, uint64_t length, co
   EXPECT_UINT(found, UINT64_MAX);
 }
 
-/* Needles that lie across every kind of border, in files whose pattern does not repeat. */
-static void find_everywhere(void) {
+static void find_at(mapfile *file, uint64_t at, size_t size) {
   static unsigned char needle[200];
+  conf_pattern(needle, size, at);
+  expect_found(file, 0, MAPFILE_TO_END, needle, size, at);
+  expect_found(file, at, size, needle, size, at);
+  expect_not_found(file, at, size - 1, needle, size);
+  expect_not_found(file, at + 1, MAPFILE_TO_END, needle, size);
+}
+
+/* Needles that lie across every border at which a search may go on with another piece, by one byte and by all but one,
+   in files whose pattern does not repeat. */
+static void find_everywhere(void) {
   for (unsigned s = 1; s < SIZES; s++) {
     mapfile *file = conf_open(conf_make("file", sizes[s]), 0);
-    const uint64_t places[] = {
-        0, 1, 4090, 65530, 262140, (1 << 20) - 5, (4 << 20) - 3, sizes[s] / 2, sizes[s] - 200, sizes[s] - 20};
-    for (unsigned p = 0; p < sizeof places / sizeof places[0]; p++)
-      for (size_t size = 20; size <= 200; size += 180) {
-        if (places[p] + size > sizes[s])
-          continue;
-        uint64_t at = places[p];
-        conf_pattern(needle, size, at);
-        expect_found(file, 0, MAPFILE_TO_END, needle, size, at);
-        expect_found(file, at, size, needle, size, at);
-        expect_not_found(file, at, size - 1, needle, size);
-        expect_not_found(file, at + 1, MAPFILE_TO_END, needle, size);
+    unsigned char absent[20];
+    find_at(file, 0, 20);
+    find_at(file, 1, 200);
+    find_at(file, sizes[s] - 20, 20);
+    find_at(file, sizes[s] - 200, 200);
+    for (uint64_t border = 4096; border + 200 < sizes[s]; border *= 2) {
+      static const size_t lengths[] = {12, 20, 200};
+      for (unsigned l = 0; l < 3; l++) {
+        find_at(file, border - 1, lengths[l]);
+        find_at(file, border - lengths[l] + 1, lengths[l]);
+        find_at(file, border - lengths[l] / 2, lengths[l]);
       }
-    conf_pattern(needle, 20, sizes[s] + 5);
-    expect_not_found(file, 0, MAPFILE_TO_END, needle, 20);
+    }
+    conf_pattern(absent, 20, sizes[s] + 5);
+    expect_not_found(file, 0, MAPFILE_TO_END, absent, 20);
     conf_close(file);
   }
 }
@@ -643,6 +652,58 @@ static void send_damaged(void) {
   }
 }
 
+static mapfile_status touch_other(void *argument, const void *data, size_t length, uint64_t offset) {
+  conf_damaged *other = argument;
+  volatile unsigned char byte;
+  (void)data;
+  (void)length;
+  if (offset > 0)
+    byte = other->data[other->bad];
+  (void)byte;
+  return MAPFILE_OK;
+}
+
+typedef struct scans {
+  conf_damaged *other;
+  mapfile *file;
+  uint32_t flags;
+} scans;
+
+static mapfile_status scan_and_touch(void *argument, const void *data, size_t length, uint64_t offset) {
+  const scans *what = argument;
+  (void)data;
+  (void)length;
+  (void)offset;
+  return mapfile_scan(what->file, 0, MAPFILE_TO_END, conf_page, what->flags, touch_other, what->other, NULL);
+}
+
+static mapfile_status scan_twice(void *argument) {
+  const scans *what = argument;
+  return mapfile_scan(what->file, 0, MAPFILE_TO_END, 0, what->flags, scan_and_touch, argument, NULL);
+}
+
+/* What a callback touches faults in a scope outside the scan, and outside the scan around that: nothing of either is
+   left behind. */
+static void scan_left_by_outer(void) {
+  static const uint32_t flags[] = {0, MAPFILE_SCAN_COPY, MAPFILE_SCAN_ONCE, MAPFILE_SCAN_COPY | MAPFILE_SCAN_ONCE};
+  conf_damaged one;
+  conf_damage(&one, "other", 6, 3, conf_live());
+  mapfile *file = conf_open(conf_make("file", 9 << 20), 0);
+  for (unsigned f = 0; f < sizeof flags / sizeof flags[0]; f++) {
+    scans what = {&one, file, flags[f]};
+    mapfile_fault fault = MAPFILE_FAULT_INIT;
+    mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
+    EXPECT_STATUS(mapfile_try(one.file, &one.view, scan_twice, &what, &fault), MAPFILE_UNKNOWN);
+    EXPECT(fault.file == one.file);
+    EXPECT_UINT(fault.offset, one.bad);
+    EXPECT_STATUS(mapfile_stats(file, &counts), MAPFILE_OK);
+    EXPECT_UINT(counts.pinned_views, 0);
+    EXPECT_UINT(counts.maps, 0);
+  }
+  conf_close(file);
+  conf_undamage(&one);
+}
+
 #define N CONF_NO_FAULTS
 #define BOTH(promise, name, meaning, run)                \
   {promise, name, meaning, CONF_ANY, CONF_REAL, run}, {  \
@@ -671,6 +732,8 @@ static const conf_case table[] = {
     BOTH("whole-scan", "copy-never-jumps", "A callback that holds a lock is left by a jump.", scan_copy_never_jumps),
     {"whole-scan", "within-scan", "Scans and scopes within a scan disturb it.", CONF_ANY, CONF_INJECTED,
      scan_within_scan},
+    {"whole-scan", "left-by-outer-scope", "A scan that a fault of other data ends holds on to its map for ever.",
+     CONF_MAPPED, CONF_INJECTED, scan_left_by_outer},
     {"whole-send", "file", "Sending to a file writes the wrong bytes.", CONF_ANY, N, send_to_file},
     {"whole-send", "pipe", "Sending to a pipe or socket writes the wrong bytes.", CONF_ANY, N, send_to_pipe},
     {"whole-send", "nonblocking", "Sending to a descriptor that does not block loses bytes.", CONF_ANY, N,

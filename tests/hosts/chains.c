@@ -229,15 +229,15 @@ static void sent(style how) {
   FAIL("the signal that was sent did not kill");
 }
 
-/* As often as it may be, and once more. */
-static void sixteen_times(style how) {
+/* More often than there are places for what was there before: those that nobody can go back to are used again. */
+static void hundred_in_turn(style how) {
   recover();
-  for (int i = 0; i < 15; i++) {
+  for (int i = 0; i < 33 * OTHERS; i++) {
     install(i % OTHERS, how);
     come_on_top();
+    recover();
   }
-  install(0, how);
-  NEED(mapfile_handler_rearm() == MAPFILE_LIMIT && mapfile_handler_check() == MAPFILE_CHANGED);
+  die();
 }
 
 typedef struct test_case {
@@ -256,7 +256,7 @@ static const test_case cases[] = {
     {"two handlers, one of them twice", two_crossed, SIGBUS, {1, 1, 0}},
     {"one handler that has gone away", one_gone, SIGBUS, {0, 0, 0}},
     {"a signal that is sent", sent, SIGBUS, {1, 0, 0}},
-    {"sixteen times", sixteen_times, 0, {0, 0, 0}},
+    {"a hundred times in turn", hundred_in_turn, SIGBUS, {1, 1, 1}},
 };
 
 static const struct {
