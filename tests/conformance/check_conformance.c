@@ -10,10 +10,10 @@
 
 #include <check.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SKIPPED = 77, SECONDS = 60 };
 
@@ -25,7 +25,6 @@ typedef struct planned {
 static planned plan[2048];
 static int plan_size;
 static char base[4096];
-static jmp_buf end_of_case;
 static char title[320];
 
 static void stop_under_check(conf_outcome outcome, const char *text) {
@@ -33,7 +32,9 @@ static void stop_under_check(conf_outcome outcome, const char *text) {
     ck_abort_msg("%s: %s", title, text);
   fprintf(stderr, "%s: %s: %s\n", title,
           outcome == CONF_DIFFERS ? "differs, as documented" : "skipped, not testable here", text);
-  longjmp(end_of_case, 1);
+  fflush(NULL);
+  /* Each case runs in a process of its own, and stops wherever it stands: what it then holds is no leak. */
+  _exit(EXIT_SUCCESS);
 }
 
 static void run_planned(const planned *next) {
@@ -43,10 +44,8 @@ static void run_planned(const planned *next) {
   ck_assert_msg(conf_folder_make(base, "case-", folder, sizeof folder) == 0, "%s: no folder: %s", title,
                 strerror(errno));
   conf_stop = stop_under_check;
-  if (setjmp(end_of_case) == 0) {
-    conf_begin(next->one, next->access, folder);
-    next->one->run();
-  }
+  conf_begin(next->one, next->access, folder);
+  next->one->run();
 }
 
 START_TEST(test_case) {

@@ -288,7 +288,10 @@ int main(void) {
   *(void **)&real_lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
   NEED(real_lock != NULL);
   allocate();
-  NEED(calls_seen == 1);
+  if (calls_seen != 1) {
+    puts("skipped: the C library's allocator cannot be replaced here");
+    return 77;
+  }
   int status = run_case(self_test);
   NEED(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
   status = run_case(installed_case);

@@ -139,7 +139,8 @@ START_TEST(poison_whole_operations) {
   mapfile_view view = MAPFILE_VIEW_INIT;
   unsigned char *buffer;
   mapfile *file;
-  uint64_t page = page_size(), done = 0;
+  size_t page = page_size();
+  uint64_t done = 0;
   int uffd, order, fd = make(16 * page);
   size_t equal;
   mapfile_status result;
@@ -154,7 +155,7 @@ START_TEST(poison_whole_operations) {
   ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &view);
   uffd = poison(&view, 4 * page, 2 * page);
   /* Through the map the page is bad, through a read it is a hole of zeros: either is right, nothing else is. */
-  result = mapfile_scan(file, 0, MAPFILE_TO_END, (size_t)page, 0, see_chunk, &seen, &done);
+  result = mapfile_scan(file, 0, MAPFILE_TO_END, page, 0, see_chunk, &seen, &done);
   ck_assert(result == MAPFILE_OK || result == MAPFILE_UNKNOWN || result == MAPFILE_POISONED);
   ck_assert_uint_eq(done, result == MAPFILE_OK ? 16 * page : 4 * page);
   ck_assert_uint_eq(seen.bytes, done);

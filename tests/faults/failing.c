@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 failing_plan *failing;
+char (*failing_covered)[FAILING_NAME];
 static volatile int inside;
 
 void failing_enter(void) {
@@ -47,6 +48,18 @@ static int is_passing(int error) {
   return error == EINTR || error == EAGAIN || error == FAIL_SHORT;
 }
 
+static void cover(const char *call) {
+  int i = 0;
+
+  while (failing_covered != NULL && i < FAILING_CALLS && failing_covered[i][0] != '\0' &&
+         strcmp(failing_covered[i], call) != 0) {
+    i++;
+  }
+  if (failing_covered != NULL && i < FAILING_CALLS) {
+    strncpy(failing_covered[i], call, FAILING_NAME - 1);
+  }
+}
+
 /* The error that this call is to have, or 0. errors ends with 0. */
 static int decide(const char *call, const int *errors) {
   unsigned choices = 0;
@@ -68,6 +81,7 @@ static int decide(const char *call, const int *errors) {
   }
   failing->error = errors[nth || failing->mode == FAIL_EVER ? failing->choice : 0];
   failing->failed++;
+  cover(call);
   strncpy(failing->call, call, sizeof failing->call - 1);
   if (nth) {
     strncpy(failing->first, call, sizeof failing->first - 1);
@@ -174,6 +188,13 @@ static int decide(const char *call, const int *errors) {
     TRANSFER("sendfile", ERRORS(EIO, EINTR, FAIL_SHORT, EINVAL, ENOMEM, EPIPE), length, REAL_##name); \
   }
 
+#define LSEEK(name, offset_type)                                                             \
+  offset_type __real_##name(int descriptor, offset_type offset, int whence);                 \
+  offset_type __wrap_##name(int descriptor, offset_type offset, int whence);                 \
+  offset_type __wrap_##name(int descriptor, offset_type offset, int whence) {                \
+    FAIL_OR("lseek", ERRORS(EINVAL, ENXIO, EIO), __real_##name(descriptor, offset, whence)); \
+  }
+
 #define FADVISE(name, offset_type)                                                                         \
   int __real_##name(int descriptor, offset_type offset, offset_type length, int advice);                   \
   int __wrap_##name(int descriptor, offset_type offset, offset_type length, int advice);                   \
@@ -206,6 +227,8 @@ FSTAT(fstat64, void)
 FSTATVFS(fstatvfs64, void)
 MKOSTEMP(mkostemp64)
 GETRLIMIT(getrlimit64, void)
+LSEEK(lseek, long)
+LSEEK(lseek64, off_t)
 PREAD(pread, long)
 PREAD(pread64, off_t)
 SENDFILE(sendfile, long)
@@ -213,6 +236,7 @@ SENDFILE(sendfile64, off_t)
 FADVISE(posix_fadvise, long)
 FADVISE(posix_fadvise64, off_t)
 #else
+LSEEK(lseek, off_t)
 PREAD(pread, off_t)
 SENDFILE(sendfile, off_t)
 FADVISE(posix_fadvise, off_t)
@@ -426,6 +450,11 @@ long __wrap_syscall(long number, ...) {
   if (number == SYS_gettid) {
     return __real_syscall(number);
   }
+#ifdef SYS_mmap
+  if (number == SYS_mmap) {
+    FAIL_OR("mmap", ERRORS(ENOMEM, EAGAIN, ENODEV, EACCES), __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
+  }
+#endif
   FAIL_OR("syscall", ERRORS(EAGAIN, EPERM), __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }
 

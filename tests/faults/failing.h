@@ -31,9 +31,12 @@ typedef struct failing_plan {
   long live_blocks; /* of memory that the library holds */
 } failing_plan;
 
-enum { FAIL_SHORT = -1 };
+enum { FAIL_SHORT = -1, FAILING_CALLS = 64, FAILING_NAME = 32 };
 
 extern failing_plan *failing;
+
+/* The names of all calls that were made to fail in any run, in shared memory too; may be NULL. */
+extern char (*failing_covered)[FAILING_NAME];
 
 /* Only calls between these two count and fail: those that the library makes. */
 void failing_enter(void);

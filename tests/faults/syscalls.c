@@ -18,9 +18,11 @@
 #include "faulty.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { PAGES = 12, KEPT = 4, BAD = 9, MOST_WRONG = 10 };
@@ -34,6 +36,7 @@ static struct board {
   int warm;                  /* how this run began */
   unsigned long nth;         /* the call that it made fail */
   unsigned long runs, steps; /* in all */
+  char covered[FAILING_CALLS][FAILING_NAME];
 } * board;
 
 static char *path;
@@ -132,6 +135,11 @@ static mapfile_status MAPFILE_CALL add_up(void *argument) {
     good &= data[i] == right[view->offset + i];
   }
   return good ? MAPFILE_OK : MAPFILE_STALE;
+}
+
+static mapfile_status MAPFILE_CALL do_nothing(void *argument) {
+  (void)argument;
+  return MAPFILE_OK;
 }
 
 static void unpin(mapfile_view *view, mapfile_status expected) {
@@ -461,6 +469,78 @@ static void borrowed(void) {
   must(close(fd) == 0);
 }
 
+/* A page is gone and comes back as a hole before the cause is asked for. */
+static void healed(void) {
+  mapfile *file = open_path(MAPFILE_ACCESS_MAPPED, 0, 0);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+
+  if (file == NULL) {
+    return;
+  }
+  if (STEP("pin", MAPFILE_OK, FROM_PIN, mapfile_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &view))) {
+    must(truncate(path, (off_t)(KEPT * page)) == 0);
+    step_begins("touch past the end");
+    result = touch_read(file, &view, BAD * page + 7, &fault);
+    if (as_expected(MAPFILE_UNKNOWN, FROM_SCOPE)) {
+      must(truncate(path, (off_t)size) == 0);
+      (void)STEP("explain", MAPFILE_CHANGED, FROM_EXPLAIN, mapfile_fault_explain(&fault));
+    }
+    unpin(&view, MAPFILE_OK);
+  }
+  close_file(file);
+}
+
+#if !FAULTY_SANITIZED /* the sanitizers do not know that the stack is another one */
+static mapfile *foreign_file;
+static ucontext_t own_stack, foreign_stack;
+
+static void scope_on_foreign_stack(void) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+
+  must(STEP("try on a foreign stack", MAPFILE_UNSUPPORTED, FROM_SCOPE,
+            mapfile_try(foreign_file, NULL, do_nothing, NULL, &fault)));
+}
+
+/* A coroutine's stack is neither the thread's own nor its alternate one. */
+static void another_stack(void) {
+  enum { STACK = 256 * 1024 };
+  char *stack = malloc(STACK);
+
+  foreign_file = open_path(MAPFILE_ACCESS_MAPPED, 0, 0);
+  must(stack != NULL && getcontext(&foreign_stack) == 0);
+  if (foreign_file != NULL) {
+    with_view(foreign_file, "pin", MAPFILE_ANY);
+    foreign_stack.uc_stack.ss_sp = stack;
+    foreign_stack.uc_stack.ss_size = STACK;
+    foreign_stack.uc_link = &own_stack;
+    makecontext(&foreign_stack, scope_on_foreign_stack, 0);
+    must(swapcontext(&own_stack, &foreign_stack) == 0);
+    close_file(foreign_file);
+  }
+  free(stack);
+}
+#endif
+
+static void *try_in_thread(void *file) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+
+  (void)STEP("try in a thread", MAPFILE_OK, FROM_SCOPE, mapfile_try(file, NULL, do_nothing, NULL, &fault));
+  (void)STEP("try in a thread", MAPFILE_OK, FROM_SCOPE, mapfile_try(file, NULL, do_nothing, NULL, &fault));
+  return NULL;
+}
+
+/* Each thread is made fit for scopes when it enters its first. */
+static void another_thread(void) {
+  mapfile *file = open_path(MAPFILE_ACCESS_MAPPED, 0, 0);
+  pthread_t thread;
+
+  if (file != NULL) {
+    must(pthread_create(&thread, NULL, try_in_thread, file) == 0 && pthread_join(thread, NULL) == 0);
+    close_file(file);
+  }
+}
+
 /* The handler hands the fault on, and the process dies of it, whatever fails meanwhile. */
 static void not_ours(void) {
   mapfile_view view = MAPFILE_VIEW_INIT, part = MAPFILE_VIEW_INIT;
@@ -485,8 +565,18 @@ static const struct scenario {
   void (*act)(void);
   int dies;
 } scenarios[] = {
-    {"mapped", mapped, 0},   {"bad pages", bad_pages, 0}, {"copied", copied, 0},     {"little space", little_space, 0},
-    {"a stream", stream, 0}, {"borrowed", borrowed, 0},   {"not ours", not_ours, 1},
+    {"mapped", mapped, 0},
+    {"bad pages", bad_pages, 0},
+    {"copied", copied, 0},
+    {"little space", little_space, 0},
+    {"a stream", stream, 0},
+    {"borrowed", borrowed, 0},
+    {"healed", healed, 0},
+    {"another thread", another_thread, 0},
+#if !FAULTY_SANITIZED
+    {"another stack", another_stack, 0},
+#endif
+    {"not ours", not_ours, 1},
 };
 
 /*
@@ -593,7 +683,7 @@ static int fail_each(const struct scenario *what, int warm, enum failing_mode mo
 
       bad += failed;
       more = failed || board->plan.calls >= plan.nth;
-      choices = more && !board->plan.exhausted && mode != FAIL_TWICE;
+      choices = more && !board->plan.exhausted && (mode != FAIL_TWICE || !FAULTY_SANITIZED);
     }
   }
   return bad;
@@ -623,6 +713,38 @@ static int fail_scenario(const struct scenario *what) {
     all_bad += bad;
   }
   return all_bad;
+}
+
+/* What the scenarios never reach is not tested. Returns the number of such calls. */
+static int find_uncovered(void) {
+  static const char *const all[] = {"open",           "close",
+                                    "fcntl",          "fstat",
+                                    "fstatvfs",       "lseek",
+                                    "getrlimit",      "madvise",
+                                    "mmap",           "poll",
+                                    "memfd_create",   "read",
+                                    "mkostemp",       "mprotect",
+                                    "munmap",         "pread",
+                                    "write",          "unlink",
+                                    "posix_fadvise",  "malloc",
+                                    "pthread_atfork", "pthread_getattr_np",
+                                    "sendfile",       "sigaction",
+                                    "syscall",        "sysconf",
+                                    "sigaltstack"};
+  int missing = 0;
+
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    int found = 0;
+
+    for (int j = 0; j < FAILING_CALLS; j++) {
+      found |= strcmp(board->covered[j], all[i]) == 0;
+    }
+    if (!found) {
+      printf("WRONG: no scenario reached %s\n", all[i]);
+      missing++;
+    }
+  }
+  return missing;
 }
 
 static int repeat(char *text) {
@@ -665,6 +787,7 @@ int main(int argc, char **argv) {
   board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   need(board != MAP_FAILED);
   failing = &board->plan;
+  failing_covered = board->covered;
   page = page_size();
   size = PAGES * page;
   right = malloc(size);
@@ -675,7 +798,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; !one && i < sizeof scenarios / sizeof *scenarios; i++) {
     bad += fail_scenario(&scenarios[i]);
   }
-  bad += one ? repeat(argv[2]) : 0;
+  bad += one ? repeat(argv[2]) : FAULTY_SANITIZED ? 0 : find_uncovered();
   printf("system calls: %lu runs, %lu calls of the library, %d wrong\n", board->runs, board->steps, bad);
   unlink(path);
   free(path);

@@ -192,7 +192,7 @@ static void read_with_zeros(reader *me) {
     need(right_or_zero(view.data, view.length, view.offset));
     status = mapfile_scope_end(&scope, &fault);
     expected(me, "scope_end", status);
-    me->filled += fault.filled_pages;
+    me->filled += (unsigned long)fault.filled_pages;
     need((fault.filled_pages > 0) == (status == MAPFILE_UNKNOWN));
     status = mapfile_unpin(&view);
     need(status == (fault.filled_pages > 0 ? MAPFILE_UNKNOWN : MAPFILE_OK));
