@@ -182,14 +182,16 @@ static mapfile_status fail_stretch(mapfile *file, uint64_t low, uint64_t high, m
   return MAPFILE_OK;
 }
 
-static void mend_stretch(mapfile *file, uint64_t low, uint64_t high, const mf_segment *last) {
+static bool mend_stretch(mapfile *file, uint64_t low, uint64_t high, const mf_segment *last) {
+  bool mended = true;
   for (mf_segment *segment = file->segments; segment != last; segment = segment->file_next)
-    if (segment->kind != MF_OWN_COPY)
-      make_good(file, segment, low, high);
+    if (segment->kind != MF_OWN_COPY && make_good(file, segment, low, high) != MAPFILE_OK)
+      mended = false;
+  return mended;
 }
 
 /* All or nothing, but for what was written to a private view's pages that had to be taken back. */
-static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high) {
+static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high, bool *mended) {
   uint64_t end;
   for (uint64_t from = low; next_good(file, &from, high, &end); from = end) {
     mf_segment *last = NULL;
@@ -197,10 +199,10 @@ static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high
     if (status == MAPFILE_OK)
       continue;
     int64_t error = mapfile_native_error();
-    mend_stretch(file, from, end, last);
+    *mended = mend_stretch(file, from, end, last);
     uint64_t failed = from;
     for (from = low; from < failed && next_good(file, &from, failed, &end); from = end)
-      mend_stretch(file, from, end, NULL);
+      *mended &= mend_stretch(file, from, end, NULL);
     mf_set_native_error(error);
     return status;
   }
@@ -209,8 +211,10 @@ static mapfile_status fail_everywhere(mapfile *file, uint64_t low, uint64_t high
 
 static mapfile_status inject_locked(mapfile *file, uint64_t low, uint64_t high, mapfile_status wanted,
                                     mf_injection *records[2]) {
-  mapfile_status status = wanted == MAPFILE_OK ? restore(file, low, high) : fail_everywhere(file, low, high);
-  if (status != MAPFILE_OK)
+  bool mended = true;
+  mapfile_status status = wanted == MAPFILE_OK ? restore(file, low, high) : fail_everywhere(file, low, high, &mended);
+  /* What could not be taken back fails, so it is recorded: making the range good again mends it. */
+  if (status != MAPFILE_OK && mended)
     return status;
   cut_out(file, low, high, &records[0]);
   if (wanted == MAPFILE_OK)
@@ -219,7 +223,7 @@ static mapfile_status inject_locked(mapfile *file, uint64_t low, uint64_t high, 
   file->injections = records[1];
   records[1] = NULL;
   atomic_fetch_add(&file->injected, 1);
-  return MAPFILE_OK;
+  return status;
 }
 
 static mapfile_status inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
@@ -236,6 +240,8 @@ static mapfile_status inject(mapfile *file, uint64_t offset, uint64_t length, ma
   if (records[0] != NULL && records[1] != NULL) {
     os_lock();
     status = inject_locked(file, low, high, wanted, records);
+    if (status == MAPFILE_DENIED)
+      status = MAPFILE_UNSUPPORTED;
     os_unlock();
   }
   free(records[0]);

@@ -114,7 +114,7 @@ const char *conf_status_name(mapfile_status status);
 
 /* Files. Every file of the cases has the same pattern: the byte at an offset depends on the offset alone. */
 
-/* The path of name in the case's folder; kept until the 16th later call. */
+/* The path of name in the case's folder; kept until the 16th later call. Not for threads that run side by side. */
 const char *conf_path(const char *name);
 unsigned char conf_byte(uint64_t offset);
 void conf_pattern(void *buffer, size_t length, uint64_t offset);

@@ -416,7 +416,7 @@ static void work_until_told(void *argument) {
   worker *work = argument;
   while (!atomic_load(&stop_working)) {
     do_anything(work->file, &work->seed);
-    mapfile *other = conf_open(conf_path("file"), 0);
+    mapfile *other = conf_open(shared_path, 0);
     do_anything(other, &work->seed);
     conf_close(other);
   }
@@ -442,7 +442,8 @@ static void fork_amid_threads(void) {
   conf_thread threads[3];
   worker work[3];
   const char *instrument = conf_instrument();
-  mapfile *file = conf_open(conf_make("file", SIZE), 0);
+  shared_path = conf_make("file", SIZE);
+  mapfile *file = conf_open(shared_path, 0);
   int forks = instrument != NULL ? 5 : 40;
   for (unsigned i = 0; i < 3; i++) {
     work[i] = (worker){file, 50 + i, 0};

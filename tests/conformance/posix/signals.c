@@ -363,12 +363,20 @@ static void by_sigqueue(void) {
   sigqueue(getpid(), SIGBUS, value);
 }
 
+/* The child waits until this process is out of fork, where ThreadSanitizer cannot take a signal. */
 static void by_other_process(void) {
+  int ends[2];
+  char word = 0;
+  EXPECT(pipe(ends) == 0);
   pid_t us = getpid(), child = fork();
   if (child == 0) {
+    close(ends[1]);
+    (void)!read(ends[0], &word, 1);
     kill(us, SIGBUS);
     _exit(0);
   }
+  close(ends[0]);
+  close(ends[1]);
   while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
     continue;
 }
