@@ -696,8 +696,8 @@ MAPFILE_API void MAPFILE_CALL mapfile_set_trace(mapfile_trace trace, void *argum
  * bytes. status OK makes the range good again, for live views present too.
  *
  * status may be TRUNCATED, IO, NO_SPACE, POISONED, PROTECTED, RELEASED, CHANGED or UNKNOWN, else INVALID. LIMIT,
- * NO_MEMORY: nothing was changed; where the system refuses even to undo what was begun, the range fails until it is made
- * good. UNSUPPORTED: the platform cannot make such memory. Making a range good may return what reading it does.
+ * NO_MEMORY: nothing was changed; where the system refuses even to undo what was begun, the range fails until it is
+ * made good. UNSUPPORTED: the platform cannot make such memory. Making a range good may return what reading it does.
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint64_t length,
                                                        mapfile_status status);
