@@ -190,11 +190,19 @@ count_tests() {
   done < <(find "$1" -name '*.trs' | sort)
 }
 
-# without_check [VARIABLE=VALUE...]: make check where there is no Check, or where its cases had better run in programs of
-# their own: the conformance program stands in for what is left out.
+# make_check_but TEST [VARIABLE=VALUE...]: the same without one test.
+make_check_but() {
+  local but=$1
+  shift
+  make_check "$@" TESTS="$(make -s list-tests | grep -v -x -F "$but" | paste -s -d ' ')"
+}
+
+# make check with the conformance program in place of its cases under Check: where there is no Check, and where they had
+# better run in programs of their own, because a leak checker takes it ill that a case ends before its end when it finds
+# that it cannot be tested.
 without_check() {
   local bad=0
-  make_check PROMISES= "$@" || bad=1
+  make_check_but tests/conformance/check || bad=1
   MAPFILE_TEST_LIBRARY=$PWD/.libs/libmapfile.so.0 MAPFILE_TEST_LOADER=$PWD/tests/hosts/dlopen \
     run_tap conformance ./mapfile-conformance --tap "$TMPDIR" || bad=1
   return $bad
