@@ -48,6 +48,24 @@ AS_IF([test "x$enable_werror" != xno], [MF_WARNING_CFLAGS="$MF_WARNING_CFLAGS -W
 MF_WARNING_CXXFLAGS=`echo "$MF_WARNING_CFLAGS" | sed 's/ -Wstrict-prototypes//'`
 AC_SUBST([MF_WARNING_CXXFLAGS])])
 
+dnl MF_ATOMIC: where the processor has no atomic access to 64 bits, it is in a library of the compiler's.
+AC_DEFUN([MF_ATOMIC],
+[AC_MSG_CHECKING([for the library of atomics of 64 bits])
+mf_saved_LIBS=$LIBS
+mf_atomic="not found"
+for mf_library in "" -latomic; do
+  LIBS="$mf_library $mf_saved_LIBS"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[
+      #include <stdatomic.h>
+      #include <stdint.h>
+      static _Atomic(uint64_t) count;]], [[
+      return atomic_fetch_add(&count, 1) != 0 || !atomic_compare_exchange_strong(&count, &(uint64_t){1}, 2);]])],
+    [mf_atomic=${mf_library:-none needed}
+     break])
+done
+AS_IF([test "$mf_atomic" = "not found"], [LIBS=$mf_saved_LIBS])
+AC_MSG_RESULT([$mf_atomic])])
+
 dnl MF_PTHREAD: PTHREAD_CFLAGS, for compiling and linking.
 AC_DEFUN([MF_PTHREAD],
 [AC_MSG_CHECKING([for POSIX threads])

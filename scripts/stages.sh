@@ -190,19 +190,10 @@ count_tests() {
   done < <(find "$1" -name '*.trs' | sort)
 }
 
-# make_check_but TEST [VARIABLE=VALUE...]: the same without one test.
-make_check_but() {
-  local but=$1
-  shift
-  make_check "$@" TESTS="$(make -s list-tests | grep -v -x -F "$but" | paste -s -d ' ')"
-}
-
-# make check with the conformance program in place of its cases under Check: where there is no Check, and where they had
-# better run in programs of their own, because a leak checker takes it ill that a case ends before its end when it finds
-# that it cannot be tested.
+# make check where there is no Check: the conformance program stands in for what is left out.
 without_check() {
   local bad=0
-  make_check_but tests/conformance/check || bad=1
+  make_check || bad=1
   MAPFILE_TEST_LIBRARY=$PWD/.libs/libmapfile.so.0 MAPFILE_TEST_LOADER=$PWD/tests/hosts/dlopen \
     run_tap conformance ./mapfile-conformance --tap "$TMPDIR" || bad=1
   return $bad
@@ -398,8 +389,8 @@ stage_valgrind() {
   need_commands valgrind
   build_in valgrind CC=gcc --disable-shared --enable-debug CFLAGS="-O1 -g"
   slow_tests 10
-  # Leaks are LeakSanitizer's: a process forked by a test leaks what its parent's threads held.
-  # A zero-fill lets the instruction run again, which needs the registers as they were at the access, and that one too.
+  # Leaks are LeakSanitizer's: a process forked by a test leaks what its parent's threads held. After a zero-fill the
+  # very instruction must run again, with the registers as they were: --vex...
   make_check EXEC_WRAPPER="valgrind -q --error-exitcode=99 --trace-children=yes \
     --vex-iropt-register-updates=allregs-at-mem-access --vex-guest-chase=no \
     --suppressions=$SOURCE/tests/valgrind.supp"

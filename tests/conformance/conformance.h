@@ -85,6 +85,7 @@ extern size_t conf_page;        /* bytes of a page */
 
 /* Prepare this process for one case that works in folder. */
 void conf_begin(const conf_case *one, uint32_t access, const char *folder);
+void conf_remember_folder(const char *folder);
 
 /* End the case, from any thread. Set by whoever runs the cases, and in children. Must not return. */
 typedef void (*conf_stopper)(conf_outcome outcome, const char *text);

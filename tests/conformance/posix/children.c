@@ -68,7 +68,7 @@ static pid_t must_fork(int ends[2]) {
 }
 
 /* The record of a child that has ended: nothing that it left behind may keep us waiting. */
-static void take_record(int descriptor, conf_end *end) {
+static void take_record(int descriptor) {
   char record[4096];
   const char *text;
   fcntl(descriptor, F_SETFL, O_NONBLOCK);
@@ -83,7 +83,6 @@ static void take_record(int descriptor, conf_end *end) {
     snprintf(longer, sizeof longer, "%s (in a child)", text);
     conf_stop(outcome, longer);
   }
-  (void)end;
 }
 
 static void describe(int status, conf_end *end) {
@@ -104,7 +103,7 @@ void conf_child(void (*body)(void *), void *argument) {
     continue;
   memset(&end, 0, sizeof end);
   describe(status, &end);
-  take_record(ends[0], &end);
+  take_record(ends[0]);
   if (!end.exited)
     conf_broken(__FILE__, __LINE__, "a child died of %s", conf_signal_name(end.signal));
   if (end.code != 0)
@@ -190,7 +189,7 @@ void conf_watch(void (*body)(void *), void *argument, void (*at_first_bus)(void 
   }
   int status = watch_until_the_end(child, at_first_bus, bus_argument, end);
   describe(status, end);
-  take_record(ends[0], end);
+  take_record(ends[0]);
   if (at_first_bus != NULL && !end->traced)
     conf_not_testable("this process may not trace its children");
 }

@@ -30,8 +30,6 @@
 #define HAVE_HEAP_COUNT 0
 #endif
 
-void conf_remember_folder(const char *folder);
-
 void conf_begin(const conf_case *one, uint32_t access, const char *folder) {
   struct rlimit none = {0, 0};
   conf_access = access;
