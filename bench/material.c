@@ -74,17 +74,17 @@ const char *material_folder(void) {
 
 const char *material_file_system(void) {
   static const struct {
-    long magic;
+    uint32_t magic;
     const char *name;
-  } known[] = {{0xEF53, "ext4"},        {0x01021994, "tmpfs"}, {0x58465342, "xfs"}, {0x9123683EL, "btrfs"},
+  } known[] = {{0xEF53, "ext4"},        {0x01021994, "tmpfs"}, {0x58465342, "xfs"}, {0x9123683E, "btrfs"},
                {0x794c7630, "overlay"}, {0x6969, "nfs"},       {0x2FC12FC1, "zfs"}, {0x65735546, "fuse"},
-               {0xF2F52010L, "f2fs"},   {0x01021997, "9p"}};
+               {0xF2F52010, "f2fs"},    {0x01021997, "9p"}};
   struct statfs state;
   if (statfs(folder, &state) != 0) {
     return "unknown";
   }
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-    if ((long)state.f_type == known[i].magic) {
+    if ((uint32_t)state.f_type == known[i].magic) {
       return known[i].name;
     }
   }

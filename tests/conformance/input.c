@@ -372,12 +372,12 @@ static void views_misused(void) {
       /* Of another mapfile. */
       EXPECT_STATUS(mapfile_try(second, &view, do_nothing, NULL, &fault), MAPFILE_INVALID);
       EXPECT_STATUS(fault.status, MAPFILE_INVALID);
-      EXPECT_STATUS(mapfile_fault_from_call(second, &view, view.data, length, -1, &fault), MAPFILE_INVALID);
+      EXPECT_STATUS(mapfile_fault_from_call(second, &view, view.data, (size_t)length, -1, &fault), MAPFILE_INVALID);
       conf_unpin(&view);
       EXPECT_STATUS(mapfile_unpin(&view), MAPFILE_INVALID);
       EXPECT_STATUS(mapfile_try(one.file, &view, do_nothing, NULL, &fault), MAPFILE_INVALID);
       EXPECT_STATUS(mapfile_view_check(&view), MAPFILE_INVALID);
-      EXPECT_STATUS(mapfile_fault_from_call(one.file, &view, data, length, -1, &fault), MAPFILE_INVALID);
+      EXPECT_STATUS(mapfile_fault_from_call(one.file, &view, data, (size_t)length, -1, &fault), MAPFILE_INVALID);
     }
   }
   memset(&other, 0x41, sizeof other);

@@ -184,7 +184,7 @@ static void threads_storm(void) {
   }
   EXPECT(faults > 0);
   EXPECT_STATUS(mapfile_inject(one.file, 0, MAPFILE_TO_END, MAPFILE_OK), MAPFILE_OK);
-  EXPECT(conf_is_pattern(one.data, one.size, 0));
+  EXPECT(conf_is_pattern(one.data, (size_t)one.size, 0));
   conf_undamage(&one);
 }
 

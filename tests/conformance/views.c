@@ -415,7 +415,7 @@ static void reserve(void) {
   conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &first);
   uint64_t made = conf_stats(file).maps_made;
   for (uint64_t pages = 2; pages <= 100; pages += 7) {
-    conf_write_pattern(path, 0, pages * conf_page);
+    conf_write_pattern(path, 0, (size_t)pages * conf_page);
     conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE | MAPFILE_VERIFY, &view);
     EXPECT_UINT(view.length, pages * conf_page);
     EXPECT(view.data == first.data);

@@ -16,8 +16,8 @@ static mapfile_status begin(mapfile_scope *scope, mapfile *file, const mapfile_v
 
 /* What a damaged view looks like once its bad pages are zeros. */
 static void expect_filled_bytes(const conf_damaged *one) {
-  EXPECT(conf_is_pattern(one->data, one->bad, 0));
-  EXPECT(conf_is_zero(one->data + one->bad, one->size - one->bad));
+  EXPECT(conf_is_pattern(one->data, (size_t)one->bad, 0));
+  EXPECT(conf_is_zero(one->data + one->bad, (size_t)(one->size - one->bad)));
 }
 
 static void undamage_filled(conf_damaged *one) {
@@ -59,7 +59,7 @@ static void nothing_filled(void) {
   conf_damage(&one, "file", 8, 3, MAPFILE_ZERO_FILL);
   for (int i = 0; i < 3; i++) {
     EXPECT_STATUS(begin(&scope, one.file, i == 0 ? NULL : &one.view), MAPFILE_OK);
-    EXPECT(conf_is_pattern(one.data, one.bad, 0));
+    EXPECT(conf_is_pattern(one.data, (size_t)one.bad, 0));
     EXPECT_STATUS(mapfile_scope_end(&scope, i == 1 ? NULL : &fault), MAPFILE_OK);
     EXPECT_STATUS(fault.status, MAPFILE_OK);
     EXPECT_UINT(fault.filled_pages, 0);
@@ -78,7 +78,7 @@ static void sticky(void) {
   EXPECT_STATUS(mapfile_scope_end(&scope, NULL), MAPFILE_UNKNOWN);
   /* The file is whole again; what was filled is not. */
   if (conf_faulty == CONF_REAL)
-    conf_write_pattern(one.path, one.bad, one.size - one.bad);
+    conf_write_pattern(one.path, one.bad, (size_t)(one.size - one.bad));
   for (int i = 0; i < 3; i++) {
     EXPECT_STATUS(begin(&scope, one.file, i == 1 ? NULL : &one.view), MAPFILE_OK);
     EXPECT(conf_is_zero(one.data + 5 * conf_page, conf_page));
@@ -261,7 +261,7 @@ static void unpinned_within(void) {
   EXPECT_STATUS(mapfile_close(one.file), MAPFILE_BUSY);
   if (conf_access != MAPFILE_ACCESS_COPIED) {
     EXPECT_UINT(conf_load(one.data + one.bad + conf_page), 0);
-    EXPECT(conf_is_pattern(one.data, one.bad, 0));
+    EXPECT(conf_is_pattern(one.data, (size_t)one.bad, 0));
   }
   EXPECT_STATUS(mapfile_scope_end(&scope, &fault), MAPFILE_UNKNOWN);
   EXPECT(fault.filled_pages >= 1);

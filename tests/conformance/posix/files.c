@@ -145,7 +145,7 @@ uint64_t conf_file_size(const char *path) {
 }
 
 void conf_sleep_ms(unsigned milliseconds) {
-  struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+  struct timespec left = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000L};
   while (nanosleep(&left, &left) != 0 && errno == EINTR)
     continue;
 }

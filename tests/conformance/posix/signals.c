@@ -1383,7 +1383,8 @@ static void syscall_innocent(void) {
   EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data, 3 * conf_page, -1, &fault), MAPFILE_OK);
   EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data, 4 * conf_page, (int64_t)(4 * conf_page), &fault),
                 MAPFILE_OK);
-  EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data, one.size + 1, -1, &fault), MAPFILE_INVALID);
+  EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data, (size_t)one.size + 1, -1, &fault),
+                MAPFILE_INVALID);
   EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data - 1, 1, -1, &fault), MAPFILE_INVALID);
   EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data + one.size + 1, 0, -1, &fault), MAPFILE_INVALID);
   EXPECT_STATUS(mapfile_fault_from_call(one.file, &one.view, one.data, 10, 11, &fault), MAPFILE_INVALID);
