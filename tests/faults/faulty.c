@@ -240,6 +240,8 @@ static size_t count_descriptors(void) {
 static size_t count_heap(void) {
 #if FAULTY_SANITIZED
   return __sanitizer_get_current_allocated_bytes();
+#elif !defined(__GLIBC__)
+  return 0; /* other C libraries do not tell */
 #else
   struct mallinfo2 info = mallinfo2();
 

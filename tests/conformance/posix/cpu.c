@@ -89,7 +89,7 @@ static mapfile_status MAPFILE_CALL mmx_body(void *argument) {
   __asm__ volatile("pxor %%mm0, %%mm0\n\ttestb $1, (%0)\n\temms"
                    :
                    : "r"(touch->at)
-                   : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "mm0", "cc", "memory");
+                   : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
   touch->reached++;
   return MAPFILE_OK;
 }
