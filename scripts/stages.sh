@@ -190,15 +190,6 @@ count_tests() {
   done < <(find "$1" -name '*.trs' | sort)
 }
 
-# make check where there is no Check: the conformance program stands in for what is left out.
-without_check() {
-  local bad=0
-  make_check || bad=1
-  MAPFILE_TEST_LIBRARY=$PWD/.libs/libmapfile.so.0 MAPFILE_TEST_LOADER=$PWD/tests/hosts/dlopen \
-    run_tap conformance ./mapfile-conformance --tap "$TMPDIR" || bad=1
-  return $bad
-}
-
 # failures_of FOLDER: what the failed tests said, Check's lines first, so that the end of the stage's log shows it.
 failures_of() {
   local results log
@@ -474,7 +465,12 @@ stage_musl() {
   kernel_headers
   build_in musl CC="musl-gcc -idirafter $WORK/kernel-headers" CXX=no PKG_CONFIG=false
   borrow_faultfs musl
-  without_check
+  local bad=0
+  make_check || bad=1
+  # Its case of dlopen is tests/hosts/dlopen here, whose loader is musl's own.
+  unset MAPFILE_TEST_LIBRARY MAPFILE_TEST_LOADER
+  run_tap conformance ./mapfile-conformance --tap "$TMPDIR" || bad=1
+  return $bad
 }
 
 # Programs of another processor, run by qemu: where the kernel does not know how, it learns it in a user namespace of
@@ -505,7 +501,12 @@ stage_aarch64() {
   build_in aarch64 --host=aarch64-linux-gnu CC=aarch64-linux-gnu-gcc-12 CXX=no PKG_CONFIG=false "${check_variables[@]}"
   borrow_faultfs aarch64
   slow_tests 10
-  make_check
+  # qemu hands a signal's context over without the record that tells a read from a write, and enforces no limit of
+  # address space: most cases look at one or the other.
+  note_skip "conformance and real faults" "qemu does not tell reads from writes, nor keep RLIMIT_AS"
+  count 0 0 1
+  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
+    tests/examples/search.sh"
 }
 
 stage_here() {
