@@ -457,11 +457,7 @@ stage_m32() {
   check_for i386 i386-linux-gnu
   build_in m32 --host=i686-pc-linux-gnu CC="$cc" CXX=no PKG_CONFIG=false "${check_variables[@]}"
   borrow_faultfs m32
-  # Known not to hold here: pin-budget/process-lowered, and fault-cpu-state/rounding where sums are made by the x87.
-  note_skip "conformance" "access on 32-bit hosts is not finished: pin-budget and fault-cpu-state have cases that fail"
-  count 0 0 1
-  make_check TESTS="tests/conformance/pure tests/faults.sh tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
-    tests/examples/search.sh"
+  make_check
 }
 
 stage_musl() {

@@ -209,33 +209,33 @@ typedef struct span {
   uint64_t length;
 } span;
 
-/* The whole file and room to grow, or a window of it where a budget is smaller. Empty where that does not hold the
-   range asked for. */
-static span preferred_span(const mapfile *file, uint64_t offset, uint64_t length) {
-  span none = {0, 0};
-  uint64_t window = mf_budget_window(file);
-  if (window < LONGEST_SEGMENT) {
-    span aligned = {offset / window * window, window};
-    return offset + length <= aligned.offset + window ? aligned : none;
-  }
+/* How far into the file maps are worth making: its size and some room to grow. */
+static uint64_t wanted_end(const mapfile *file) {
   uint64_t size = atomic_load(&file->size);
   uint64_t slack = size / 8;
+  if (!os_map_may_pass_end())
+    return size;
   if (slack < LEAST_SLACK)
     slack = LEAST_SLACK;
   if (slack > MOST_SLACK)
     slack = MOST_SLACK;
   uint64_t wanted = size < UINT64_MAX - slack ? size + slack : size;
-  if (wanted < file->reserve)
-    wanted = file->reserve;
-  if (!os_map_may_pass_end())
-    wanted = size;
-  wanted = mf_page_up(wanted);
-  span whole = {offset / LONGEST_SEGMENT * LONGEST_SEGMENT, LONGEST_SEGMENT};
-  if (wanted <= whole.offset)
+  return mf_page_up(wanted < file->reserve ? file->reserve : wanted);
+}
+
+/* The whole file and room to grow, or a window of it where a budget is smaller. Empty where that does not hold the
+   range asked for. */
+static span preferred_span(const mapfile *file, uint64_t offset, uint64_t length) {
+  span none = {0, 0};
+  uint64_t longest = mf_budget_window(file), end = wanted_end(file);
+  if (longest > LONGEST_SEGMENT)
+    longest = LONGEST_SEGMENT;
+  span window = {offset / longest * longest, longest};
+  if (end <= window.offset)
     return none;
-  if (wanted - whole.offset < whole.length)
-    whole.length = wanted - whole.offset;
-  return offset + length <= whole.offset + whole.length ? whole : none;
+  if (end - window.offset < window.length)
+    window.length = end - window.offset;
+  return offset + length <= window.offset + window.length ? window : none;
 }
 
 static span exact_span(uint64_t offset, uint64_t length) {
