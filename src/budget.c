@@ -115,7 +115,7 @@ size_t mf_budget_window(const mapfile *file) {
     budget = mf_process_state.map_bytes_limit;
   if (budget == UINT64_MAX)
     return SIZE_MAX;
-  size_t window = mf_page_size;
+  size_t window = mf_map_unit;
   while (window <= budget / 16 && window < (size_t)1 << 30)
     window *= 2;
   return window;

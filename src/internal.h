@@ -32,7 +32,7 @@
 
 #define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { MF_CACHE_LINE = 64, MF_SLOTS = 16, MF_INDEX_LEVELS = 12, MF_RING = 8 };
+enum { MF_CACHE_LINE = 64, MF_SLOTS = 16, MF_INDEX_LEVELS = 12 };
 
 /*
  * Segments: one map each, or the pages of a copied view that may fault. (segment.c)
@@ -244,44 +244,26 @@ static inline unsigned mf_view_thing(const mapfile_view *view) {
  * Scopes (scope.c)
  */
 
-#ifndef MF_TLS_MODEL
-#define MF_TLS_MODEL
-#endif
-
-/* What a thread keeps. Small, because libraries that dlopen loads share little static space. */
-typedef struct mf_thread {
-  uint32_t depth;   /* scopes entered */
-  uint32_t ready;   /* prepared for scopes */
-  uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
-  uintptr_t stack_low, stack_size;
-  int64_t native_error;
-  /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
-     with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
-  uintptr_t ring[MF_RING];
-} mf_thread;
-
-enum { MF_ELSEWHERE = 1 };
-
-extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
-
 /* Around a public call: the native error is that of this call if it fails (0: the library itself refused), else it
    stays what it was. */
 static inline int64_t mf_native_begin(void) {
-  int64_t before = mf_this_thread.native_error;
-  mf_this_thread.native_error = 0;
+  mf_thread *thread = os_thread();
+  int64_t before = thread->native_error;
+  thread->native_error = 0;
   return before;
 }
 
 static inline mapfile_status mf_native_end(int64_t before, mapfile_status status) {
   if (status == MAPFILE_OK)
-    mf_this_thread.native_error = before;
+    os_thread()->native_error = before;
   return status;
 }
 
+uint32_t mf_thread_number(mf_thread *thread);
+
 static inline unsigned mf_thread_ordinal(void) {
-  extern uint32_t mf_thread_number(void);
-  uint32_t ordinal = mf_this_thread.ordinal;
-  return ordinal != 0 ? ordinal - 1 : mf_thread_number();
+  mf_thread *thread = os_thread();
+  return thread->ordinal != 0 ? thread->ordinal - 1 : mf_thread_number(thread);
 }
 
 /* mapfile_try for the library's own use. The scope is also visited when a fault inside is taken by a scope further out:

@@ -16,6 +16,37 @@
 /* Provided by status.c to the platforms. */
 void mf_set_native_error(int64_t error);
 
+enum { MF_RING = 8 };
+
+/* What a thread keeps. Small, because libraries that dlopen loads share little static space. */
+typedef struct mf_thread {
+  uint32_t depth;   /* scopes entered */
+  uint32_t ready;   /* prepared for scopes */
+  uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
+  uintptr_t stack_low, stack_size;
+  int64_t native_error;
+  /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
+     with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
+  uintptr_t ring[MF_RING];
+} mf_thread;
+
+enum { MF_ELSEWHERE = 1 };
+
+/*
+ * What has to be inline is in the platform's platform.h:
+ *
+ * mf_thread *os_thread(void)             the calling thread's record (the calling fiber's, where there are such); never
+ *                                        NULL
+ * mf_thread *os_thread_in_handler(void)  the same in a fault handler, without allocating: NULL where there is none yet
+ * OS_FRAME_ADDRESS()                     where the calling function's frame lies
+ * OS_RUN(scope, body, argument, status)  run body(argument) so that os_land(scope) comes back here: false after
+ *                                        body returned, *status being what it did; true after a landing
+ * os_land(scope)                         leave to a scope that runs in OS_RUN or in MAPFILE_TRY; never returns
+ * OS_FILLS_MAPS                          can os_fill_zeros put zeros into a live map?
+ * OS_PARKING_CLOSES                      does an open handle keep others from the file, so that parking closes it?
+ */
+#include "platform.h"
+
 /*
  * Files (file.c)
  */
@@ -62,13 +93,16 @@ enum os_map_kind {
 };
 
 size_t os_page_size(void);
+/* What offsets of maps are multiples of; a multiple of the page size. */
+size_t os_map_unit(void);
 /* The same without a call; set by registry.c before the first mapfile is opened. */
-extern size_t mf_page_size;
+extern size_t mf_page_size, mf_map_unit;
 /* Maps a process may have, as the system states it now; UINT64_MAX where it states none. */
 uint64_t os_map_count_limit(void);
 /* Whether a map may reach past the end of the file, so that growth shows in it. */
 bool os_map_may_pass_end(void);
-/* offset is page-aligned. LIMIT: address space, map count or locked memory; UNSUPPORTED: the file cannot be mapped. */
+/* offset is a multiple of the map unit, length one of the page size. TRUNCATED: the file ends before that, where no map
+   may pass its end; LIMIT: address space, map count or locked memory; UNSUPPORTED: the file cannot be mapped. */
 mapfile_status os_map(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void **address);
 /* The same over an existing map of ours, atomically. */
 mapfile_status os_map_over(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void *address);
@@ -110,6 +144,9 @@ typedef struct os_fault {
   int64_t code;
   uint64_t length;   /* bytes known to be bad, a power of two */
   bool address_only; /* access is not known, and perhaps the page is good but forbidden */
+  /* Can the handler leave to that scope? Asked before anything is changed; NULL: to any. */
+  bool (*can_land)(const struct os_fault *fault, const mapfile_scope *landing);
+  const mapfile_scope *frame; /* for can_land */
 } os_fault;
 
 /* Provided by scope.c to the platforms.

@@ -25,10 +25,11 @@ static uint32_t random_state = 0x9e3779b9u;
 /* Levels that hold nodes, or did: no need to look at those above. Only ever raised. */
 static atomic_uint levels_used;
 
-size_t mf_page_size;
+size_t mf_page_size, mf_map_unit;
 
 void mf_process_begin(void) {
   mf_page_size = os_page_size();
+  mf_map_unit = os_map_unit();
   mf_budget_begin();
 }
 

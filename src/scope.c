@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT
  *
  * A scope is a struct in its caller's frame. The scopes of a thread form a list from the innermost outward; the
- * thread's own record (mf_this_thread) keeps their number and a ring of the innermost MF_RING of them with the
+ * thread's own record (os_thread) keeps their number and a ring of the innermost MF_RING of them with the
  * addresses of their frames. The ring is there because a foreign longjmp may leave a scope without ending it: the frame
  * is then dead and its memory anybody's, so a link kept in it cannot be followed, but the ring still leads to the
  * scopes outside it.
@@ -16,8 +16,6 @@
  * pin and unpin forgets the scopes below it (mf_scope_prune).
  */
 #include "internal.h"
-
-_Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
 /* scope->state of a scope that is entered: one of these, mixed with its address and with the pointers in it, so that
    rubbish and copies are not taken for one, and the handler does not follow the pointers of a dead frame that has been
@@ -52,9 +50,9 @@ static atomic_uint thread_numbers;
 static atomic_uint handler_flags;
 static atomic_bool handlers_installed;
 
-uint32_t mf_thread_number(void) {
+uint32_t mf_thread_number(mf_thread *thread) {
   uint32_t number = atomic_fetch_add(&thread_numbers, 1);
-  mf_this_thread.ordinal = number + 1;
+  thread->ordinal = number + 1;
   return number;
 }
 
@@ -153,9 +151,9 @@ static void drop_gone(mf_thread *thread, uintptr_t here, const mapfile_scope *en
 }
 
 void mf_scope_prune(void) {
-  mf_thread *thread = &mf_this_thread;
+  mf_thread *thread = os_thread();
   if (thread->depth > 0)
-    drop_gone(thread, (uintptr_t)__builtin_frame_address(0), NULL);
+    drop_gone(thread, OS_FRAME_ADDRESS(), NULL);
 }
 
 /* Place a scope that is not on the thread's own stack; UNSUPPORTED where it runs on a stack that nobody knows. */
@@ -228,8 +226,8 @@ static bool record_fits(const mapfile_fault *fault) {
 /* Everything there is to look at on entering. Not inlined, so that the usual case below stays short. */
 static MF_NOINLINE mapfile_status enter_with_care(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                                   mapfile_fault *fault, uintptr_t state) {
-  mf_thread *thread = &mf_this_thread;
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  mf_thread *thread = os_thread();
+  uintptr_t here = OS_FRAME_ADDRESS();
   mapfile_status status = MAPFILE_OK;
   int64_t before = mf_native_begin();
   if (!record_fits(fault) || !arguments_fit(file, view))
@@ -264,7 +262,7 @@ static const struct record_start {
 /* The usual case, in as few steps as it can be had: the thread is prepared (else its stack has no size), the scope lies
    on its stack and is the outermost, the record is as new. False: look with care. */
 static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
-  mf_thread *thread = &mf_this_thread;
+  mf_thread *thread = os_thread();
   bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
                memcmp(fault, &empty_record, sizeof empty_record) == 0;
   if (MF_UNLIKELY(!usual))
@@ -298,7 +296,7 @@ static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const
   record_refusal(fault, status);
   scope->leave = NULL;
   scope->state = SCOPE_IDLE;
-  longjmp(scope->registers, 1);
+  os_land(scope);
 }
 
 MF_HOT void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
@@ -363,7 +361,7 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
   if (scope->state == SCOPE_IDLE)
     return;
   if (scope->state == state_of(scope, SCOPE_ARMED)) {
-    pop(&mf_this_thread, scope, scope->depth, SCOPE_IDLE);
+    pop(os_thread(), scope, scope->depth, SCOPE_IDLE);
     if (scope->view == NULL || mf_view_thing(scope->view) != MF_MARK_OWN)
       return;
   }
@@ -373,7 +371,7 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
 /* What the callback form does at its end beyond the scope itself, rarely. */
 static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
   const mapfile_view *view = scope->view;
-  pop(&mf_this_thread, scope, scope->depth, SCOPE_IDLE);
+  pop(os_thread(), scope, scope->depth, SCOPE_IDLE);
   if (view == NULL || mf_view_is_simple(view))
     return status;
   mapfile_status after = check_after(view, scope->fault);
@@ -386,50 +384,11 @@ static MF_NOINLINE mapfile_status finish_fault(const mapfile_scope *scope) {
   return fault->status;
 }
 
-/* Run the body of a scope that has been entered, with the registers saved by the C library. */
-static inline mapfile_status run_with_library(mapfile_scope *scope, mapfile_body body, void *argument) {
-  scope->size = (uint32_t)sizeof *scope;
-  if (MF_UNLIKELY(MAPFILE_SAVE_REGISTERS(scope->registers) != 0))
-    return finish_fault(scope);
-  mapfile_status status = body(argument);
-  if (MF_UNLIKELY(scope->leave == NULL))
-    return finish_with_care(scope, status);
-  mapfile_scope_leave_quickly(scope);
-  return status;
-}
-
 static MF_NOINLINE mapfile_status try_without_record(mapfile *file, const mapfile_view *view, mapfile_body body,
                                                      void *argument) {
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
   return mapfile_try(file, view, body, argument, &unwanted);
 }
-
-/*
- * The callback form saves its registers with the compiler's own setjmp where it has a sound one: the C library's costs
- * as much as all the rest of a scope. Its counterpart must tell AddressSanitizer by hand what longjmp tells it; and
- * ThreadSanitizer, which follows calls and returns, knows only the library's, so under it that one is used.
- */
-#ifdef MF_BUILTIN_SETJMP
-#pragma weak __asan_handle_no_return
-#pragma weak __tsan_func_entry
-void __asan_handle_no_return(void);
-void __tsan_func_entry(void *caller);
-
-/* scope->size of such a scope; nobody else's. */
-enum { SIZE_BUILTIN = 1 };
-
-static inline bool may_use_builtin(void) {
-  return __tsan_func_entry == NULL;
-}
-
-#define SAVE_QUICKLY(scope) ((scope)->size = SIZE_BUILTIN, __builtin_setjmp((void **)(scope)->registers))
-
-static _Noreturn void land_quickly(mapfile_scope *scope) {
-  if (__asan_handle_no_return != NULL)
-    __asan_handle_no_return();
-  __builtin_longjmp((void **)scope->registers, 1);
-}
-#endif
 
 /* The scope is entered before its registers are saved: nothing in between can fault, and what the compiler has to keep
    in memory over the saving is less. Not instrumented, because AddressSanitizer could move the scope off the stack. */
@@ -446,19 +405,13 @@ MF_HOT MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, 
     if (refused != MAPFILE_OK)
       return record_refusal(fault, refused);
   }
-#ifdef MF_BUILTIN_SETJMP
-  if (MF_UNLIKELY(!may_use_builtin()))
-    return run_with_library(&scope, body, argument);
-  if (MF_UNLIKELY(SAVE_QUICKLY(&scope) != 0))
+  mapfile_status status;
+  if (MF_UNLIKELY(OS_RUN(&scope, body, argument, &status)))
     return finish_fault(&scope);
-  mapfile_status status = body(argument);
   if (MF_UNLIKELY(scope.leave == NULL))
     return finish_with_care(&scope, status);
   mapfile_scope_leave_quickly(&scope);
   return status;
-#else
-  return run_with_library(&scope, body, argument);
-#endif
 }
 
 MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_view *view, mapfile_body body,
@@ -468,18 +421,16 @@ MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_vie
   mapfile_status status = enter_with_care(&scope, file, view, fault, SCOPE_CLEANING);
   if (status != MAPFILE_OK)
     return record_refusal(fault, status);
-  scope.size = (uint32_t)sizeof scope;
   scope.internal[IN_ONWARD] = 0;
-  if (MAPFILE_SAVE_REGISTERS(scope.registers) != 0) {
+  if (OS_RUN(&scope, body, argument, &status)) {
     *onward = (mapfile_scope *)scope.internal[IN_ONWARD];
     return *onward == NULL ? finish_fault(&scope) : MAPFILE_UNKNOWN;
   }
-  status = body(argument);
   return finish_with_care(&scope, status);
 }
 
 bool mf_scope_is_inside(void) {
-  return mf_this_thread.depth != 0;
+  return os_thread()->depth != 0;
 }
 
 /*
@@ -550,7 +501,7 @@ static bool can_end(const mf_thread *thread, const mapfile_scope *scope) {
 mapfile_status MAPFILE_CALL mapfile_scope_end(mapfile_scope *scope, mapfile_fault *fault) {
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
   mapfile_fault *record = fault != NULL ? fault : &unwanted;
-  mf_thread *thread = &mf_this_thread;
+  mf_thread *thread = os_thread();
   mf_scope_prune();
   if (scope == NULL || record->size < sizeof *record || !can_end(thread, scope)) {
     mf_set_native_error(0);
@@ -679,49 +630,55 @@ static bool fill(mapfile_scope *scope, const os_fault *fault) {
   return filled;
 }
 
+/* The first stop on the way to the scope at depth: the innermost cleaning scope inside it, or the scope itself. */
+static MF_UNINSTRUMENTED mapfile_scope *first_stop(const mf_thread *thread, const os_fault *fault,
+                                                   mapfile_scope *target, uint32_t depth) {
+  uint32_t inner = thread->depth;
+  mapfile_scope *left;
+  while (inner > depth + 1 && (left = next_alive(thread, fault, &inner)) != NULL && inner > depth)
+    if (left->state == state_of(left, SCOPE_CLEANING))
+      return left;
+  return target;
+}
+
 /* Of the scopes inside depth that are being jumped over: a zero-fill scope will never be ended, so what it holds is not
-   held any more; cleaning scopes are visited on the way, from the innermost outward. The first stop. */
-static MF_UNINSTRUMENTED mapfile_scope *jump_over_inner(const mf_thread *thread, const os_fault *fault,
-                                                        mapfile_scope *target, uint32_t depth) {
-  mapfile_scope *first = target, *last = NULL, *left;
+   held any more; cleaning scopes are visited on the way, from the innermost outward. */
+static MF_UNINSTRUMENTED void jump_over_inner(const mf_thread *thread, const os_fault *fault, mapfile_scope *target,
+                                              uint32_t depth) {
+  mapfile_scope *last = NULL, *left;
   uint32_t inner = thread->depth;
   while (inner > depth + 1 && (left = next_alive(thread, fault, &inner)) != NULL && inner > depth) {
     if (left->state == state_of(left, SCOPE_FILLING))
       atomic_fetch_add(&left->file->fills_jumped, 1);
     if (left->state != state_of(left, SCOPE_CLEANING))
       continue;
-    if (last == NULL)
-      first = left;
-    else
+    if (last != NULL)
       last->internal[IN_ONWARD] = (uintptr_t)left;
     last = left;
     last->internal[IN_ONWARD] = (uintptr_t)target;
   }
-  return first;
 }
 
 /* Leave the scope at a depth and, with it, those inside. They took the places of scopes outside it in the ring, which
-   are found by what they shadow as long as they are alive. Returns where to land. */
-static MF_UNINSTRUMENTED mapfile_scope *pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope,
-                                               uint32_t depth) {
+   are found by what they shadow as long as they are alive. */
+static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, mapfile_scope *scope, uint32_t depth) {
   uintptr_t outer[MF_RING];
   uint32_t most = depth < MF_RING - 1 ? depth : MF_RING - 1;
   bool inside = thread->depth != depth + 1;
   for (uint32_t out = 1; inside && out <= most; out++)
     outer[out] = entry_at(thread, fault, depth - out);
-  mapfile_scope *landing = jump_over_inner(thread, fault, scope, depth);
+  jump_over_inner(thread, fault, scope, depth);
   pop(thread, scope, depth, state_of(scope, SCOPE_FAULTED));
   for (uint32_t out = 1; inside && out <= most; out++)
     thread->ring[(depth - out) % MF_RING] = outer[out];
-  return landing;
 }
 
 MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume) {
-  mf_thread *thread = &mf_this_thread;
+  mf_thread *thread = os_thread_in_handler();
   mapfile_scope *scope;
-  uint32_t depth = thread->depth;
+  uint32_t depth = thread != NULL ? thread->depth : 0;
   *resume = false;
-  while ((scope = next_alive(thread, fault, &depth)) != NULL) {
+  while (depth > 0 && (scope = next_alive(thread, fault, &depth)) != NULL) {
     uint64_t offset;
     if (!covers(scope, fault, &offset))
       continue;
@@ -731,21 +688,19 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resu
       *resume = true;
       return NULL;
     }
+    mapfile_scope *landing = first_stop(thread, fault, scope, depth);
+    if (fault->can_land != NULL && !fault->can_land(fault, landing))
+      return NULL;
     record_fault(scope, fault, offset);
-    mapfile_scope *landing = pop_to(thread, fault, scope, depth);
+    pop_to(thread, fault, scope, depth);
     scope->leave = NULL;
     return landing;
   }
   return NULL;
 }
 
-_Noreturn void MAPFILE_CALL mf_scope_land(void *argument) {
-  mapfile_scope *scope = argument;
-#ifdef MF_BUILTIN_SETJMP
-  if (scope->size == SIZE_BUILTIN)
-    land_quickly(scope);
-#endif
-  longjmp(scope->registers, 1);
+_Noreturn void MAPFILE_CALL mf_scope_land(void *scope) {
+  os_land(scope);
 }
 
 /*
@@ -813,10 +768,11 @@ static mapfile_status violation_at(uintptr_t address) {
 
 /* handler: does a scope cover the address that would take the fault? */
 static MF_UNINSTRUMENTED bool would_take(const os_fault *fault) {
-  uint32_t depth = mf_this_thread.depth;
+  const mf_thread *thread = os_thread_in_handler();
+  uint32_t depth = thread->depth;
   mapfile_scope *scope;
   uint64_t offset;
-  while ((scope = next_alive(&mf_this_thread, fault, &depth)) != NULL)
+  while ((scope = next_alive(thread, fault, &depth)) != NULL)
     if (scope->state == state_of(scope, SCOPE_ARMED) && covers(scope, fault, &offset))
       return true;
   return false;
@@ -829,9 +785,12 @@ int MAPFILE_CALL mapfile_handle_address(int signo, void *address, void(MAPFILE_C
                     .signal = signo,
                     .length = mf_page_size,
                     .address_only = true};
-  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  const mf_thread *thread = os_thread_in_handler();
+  uintptr_t here = OS_FRAME_ADDRESS();
+  if (thread == NULL)
+    return 0;
   /* On the thread's own stack the interrupted code lies above this call; elsewhere its place is not known. */
-  if (on_own_stack(&mf_this_thread, here))
+  if (on_own_stack(thread, here))
     fault.stack_pointer = here;
   if (resume == NULL)
     return would_take(&fault);

@@ -239,7 +239,7 @@ static span preferred_span(const mapfile *file, uint64_t offset, uint64_t length
 }
 
 static span exact_span(uint64_t offset, uint64_t length) {
-  span exact = {mf_page_down(offset), 0};
+  span exact = {offset & ~(uint64_t)(mf_map_unit - 1), 0};
   exact.length = mf_page_up(offset + length) - exact.offset;
   return exact;
 }

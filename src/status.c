@@ -36,11 +36,11 @@ const char *MAPFILE_CALL mapfile_strerror(mapfile_status status) {
 }
 
 int64_t MAPFILE_CALL mapfile_native_error(void) {
-  return mf_this_thread.native_error;
+  return os_thread()->native_error;
 }
 
 void mf_set_native_error(int64_t error) {
-  mf_this_thread.native_error = error;
+  os_thread()->native_error = error;
 }
 
 #define MF_TEXT(x) #x

@@ -27,6 +27,10 @@ size_t os_page_size(void) {
   return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t os_map_unit(void) {
+  return os_page_size();
+}
+
 uint64_t os_map_count_limit(void) {
   char text[32];
   int descriptor = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);

@@ -14,6 +14,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+_Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool begun;
 

@@ -22,12 +22,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* A runtime of AddressSanitizer that is linked into the program, as clang's is, calls what is wrapped here before its
-   shadow memory is there. */
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((no_sanitize("address"))), apply_to = function)
-#endif
-
 failing_plan *failing;
 char (*failing_covered)[FAILING_NAME];
 static volatile int inside;
@@ -516,7 +510,3 @@ void __wrap_free(void *block) {
   }
   __real_free(block);
 }
-
-#ifdef __clang__
-#pragma clang attribute pop
-#endif

@@ -528,6 +528,33 @@ static void another_stack(void) {
 }
 #endif
 
+/* A signal handler on the alternate stack. */
+static mapfile *interrupted_file;
+
+static void scope_on_alternate_stack(int signo) {
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+
+  (void)signo;
+  (void)STEP("try on the alternate stack", MAPFILE_OK, FROM_SCOPE,
+             mapfile_try(interrupted_file, NULL, do_nothing, NULL, &fault));
+}
+
+static void alternate_stack(void) {
+  enum { STACK = 256 * 1024 };
+  stack_t alternate = {.ss_sp = malloc(STACK), .ss_size = STACK}, before;
+  struct sigaction action = {.sa_handler = scope_on_alternate_stack, .sa_flags = SA_ONSTACK}, old;
+
+  interrupted_file = open_path(MAPFILE_ACCESS_MAPPED, 0, 0);
+  must(alternate.ss_sp != NULL && sigaltstack(&alternate, &before) == 0);
+  must(sigaction(SIGUSR1, &action, &old) == 0);
+  if (interrupted_file != NULL) {
+    must(raise(SIGUSR1) == 0);
+    close_file(interrupted_file);
+  }
+  must(sigaction(SIGUSR1, &old, NULL) == 0 && sigaltstack(&before, NULL) == 0);
+  free(alternate.ss_sp);
+}
+
 static void *try_in_thread(void *file) {
   mapfile_fault fault = MAPFILE_FAULT_INIT;
 
@@ -579,6 +606,7 @@ static const struct scenario {
     {"borrowed", borrowed, 0},
     {"healed", healed, 0},
     {"another thread", another_thread, 0},
+    {"the alternate stack", alternate_stack, 0},
 #if HAS_OTHER_STACKS
     {"another stack", another_stack, 0},
 #endif
