@@ -32,9 +32,11 @@
 #ifndef MAPFILE_H
 #define MAPFILE_H
 
-#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#ifndef _WIN32
+#include <setjmp.h>
+#endif
 
 #define MAPFILE_VERSION_MAJOR 0
 #define MAPFILE_VERSION_MINOR 1
@@ -133,7 +135,8 @@ enum {
   /* The view has been let go and its memory is no longer mapped. Seen only with MAPFILE_HANDLER_ACCESS, or injected. */
   MAPFILE_RELEASED = 19,
 
-  /* The name now means another file. No call of this version returns it. */
+  /* The mapfile was parked, and the name that it was opened by now means another file, or none, or the file system does
+     not tell which. Close it, and open the name anew if the new file is wanted. */
   MAPFILE_STALE = 20
 };
 
@@ -173,6 +176,19 @@ enum {
   MAPFILE_ACCESS_COPIED = 2  /* read into buffers; LIVE and SHARED pins are UNSUPPORTED */
 };
 
+/* Values of mapfile_options.share: what other programs may do with the file while this mapfile has it open. Windows
+   alone can forbid; elsewhere everything but MAPFILE_SHARE_DEFAULT and all three together is UNSUPPORTED. */
+enum {
+  MAPFILE_SHARE_DEFAULT = 0, /* read, write, remove and rename it */
+  MAPFILE_SHARE_READ = 1u << 0,
+  MAPFILE_SHARE_WRITE = 1u << 1,
+  MAPFILE_SHARE_DELETE = 1u << 2, /* remove or rename it */
+  MAPFILE_SHARE_NONE = 1u << 3    /* nothing; alone */
+};
+
+/* mapfile_options.idle_ms: never park of its own accord. */
+#define MAPFILE_IDLE_NEVER UINT32_MAX
+
 typedef struct mapfile_options {
   uint32_t size;         /* sizeof(mapfile_options); a larger struct from a newer header is accepted while the
                             members this library does not know are zero, else UNSUPPORTED */
@@ -184,14 +200,17 @@ typedef struct mapfile_options {
   uint64_t reserve;      /* bytes of file to make room for in address space, so that a file that grows up to there
                             needs no new map; 0: a little more than the file */
   uint64_t stream_limit; /* most bytes a stream may have; 0: 64 MiB. More is LIMIT */
-  uint64_t reserved[6];  /* zero */
+  uint32_t idle_ms;      /* park the mapfile (group 7) once nothing of it has been pinned or read for so many
+                            milliseconds; 0: 2000 on Windows, elsewhere never; MAPFILE_IDLE_NEVER */
+  uint32_t share;        /* MAPFILE_SHARE_...; mapfile_open only */
+  uint64_t reserved[5];  /* zero */
 } mapfile_options;
 
-#define MAPFILE_OPTIONS_INIT                                                    \
-  {                                                                             \
-    (uint32_t)sizeof(mapfile_options), 0, MAPFILE_ACCESS_AUTO, 0, 0, 0, 0, 0, { \
-      0, 0, 0, 0, 0, 0                                                          \
-    }                                                                           \
+#define MAPFILE_OPTIONS_INIT                                                                              \
+  {                                                                                                       \
+    (uint32_t)sizeof(mapfile_options), 0, MAPFILE_ACCESS_AUTO, 0, 0, 0, 0, 0, 0, MAPFILE_SHARE_DEFAULT, { \
+      0, 0, 0, 0, 0                                                                                       \
+    }                                                                                                     \
   }
 
 /*
@@ -206,10 +225,8 @@ typedef struct mapfile_options {
  * DENIED       the system does not permit it; opening a folder for writing is UNSUPPORTED.
  * UNSUPPORTED  a folder, socket, device, or a FIFO without MAPFILE_STREAM; an option this library does not know.
  * BUSY         another process holds a lease or opened the file without sharing.
- * LIMIT        too many open files; a stream longer than stream_limit.
- * NO_SPACE     no space or quota for a new file.
- * NO_MEMORY    as it says.
- * IO           the file system failed.
+ * LIMIT        too many open files; a stream longer than stream_limit; idle_ms was asked for and there can be no
+ * thread. NO_SPACE     no space or quota for a new file. NO_MEMORY    as it says. IO           the file system failed.
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options *options, mapfile **file);
 
@@ -217,7 +234,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_open(const char *path, const map
  * The same on a descriptor (POSIX) that is already open for reading, or for both with MAPFILE_WRITE. Without
  * MAPFILE_ADOPT the descriptor is borrowed: it is never duplicated nor closed, so the host's fcntl locks are safe, and
  * it must stay open until mapfile_close. With MAPFILE_ADOPT it is closed by mapfile_close, and also when this call
- * fails. CREATE, TRUNCATE and EXCLUSIVE are INVALID here. A stream is read from where the descriptor stands.
+ * fails. CREATE, TRUNCATE, EXCLUSIVE and a share mode are INVALID here. A stream is read from where the descriptor
+ * stands.
  *
  * INVALID      the descriptor is not open; file is NULL.
  * DENIED       the descriptor was opened for less than asked.
@@ -235,8 +253,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, con
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_close(mapfile *file);
 
-/* The size in bytes, as last known: at opening, the last mapfile_check or the last pin with MAPFILE_VERIFY. No system
-   call. INVALID for NULL. */
+/* The size in bytes, as last known: at opening, the last mapfile_check, mapfile_resize or pin with MAPFILE_VERIFY. No
+   system call. INVALID for NULL. */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_size(mapfile *file, uint64_t *size);
 
 /*
@@ -265,14 +283,15 @@ typedef struct mapfile_statistics {
   uint64_t filled_pages;    /* pages replaced by zeros so far */
   uint64_t map_count_limit; /* the budgets in force */
   uint64_t map_bytes_limit; /* UINT64_MAX: none */
-  uint64_t reserved[5];
+  uint64_t parks;           /* times that a mapfile was parked so far, by a call or when idle */
+  uint64_t reserved[4];
 } mapfile_statistics;
 
-#define MAPFILE_STATISTICS_INIT                                                 \
-  {                                                                             \
-    (uint32_t)sizeof(mapfile_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
-      0, 0, 0, 0, 0                                                             \
-    }                                                                           \
+#define MAPFILE_STATISTICS_INIT                                                    \
+  {                                                                                \
+    (uint32_t)sizeof(mapfile_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
+      0, 0, 0, 0                                                                   \
+    }                                                                              \
   }
 
 /* Counts for one mapfile, or for the process where file is NULL. Counts taken while other threads work are a
@@ -417,6 +436,14 @@ typedef struct mapfile_fault {
     }                                                                                                   \
   }
 
+/* What a scope remembers of the registers: on Windows those that a function must keep, because the C runtime's longjmp
+   unwinds. */
+#ifdef _WIN32
+typedef uintptr_t mapfile_registers[sizeof(void *) > 4 ? 30 : 7];
+#else
+typedef jmp_buf mapfile_registers;
+#endif
+
 /* The place a scope keeps in its caller's frame. All of it is the library's. */
 typedef struct mapfile_scope {
   uint32_t size;
@@ -426,7 +453,7 @@ typedef struct mapfile_scope {
   const mapfile_view *view;
   mapfile_fault *fault;
   volatile uint32_t *leave; /* where leaving is no more than a store of 0: that place; else NULL */
-  jmp_buf registers;
+  mapfile_registers registers;
   uintptr_t internal[5];
 } mapfile_scope;
 
@@ -467,10 +494,17 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
  * Only for compilers with __attribute__((cleanup)); elsewhere these macros are not defined: use mapfile_try.
  */
 #if defined(__GNUC__)
+#if defined(_WIN32)
+#define MAPFILE_IF_ENTERED_(scope, file, view) if (mapfile_scope_save(&(scope), file, view, (scope).fault) == 0) {
+#else
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
 #define MAPFILE_SAVE_REGISTERS(buffer) _setjmp(buffer) /* setjmp would save the signal mask by a system call */
 #else
 #define MAPFILE_SAVE_REGISTERS(buffer) setjmp(buffer)
+#endif
+#define MAPFILE_IF_ENTERED_(scope, file, view)          \
+  if (MAPFILE_SAVE_REGISTERS((scope).registers) == 0) { \
+    mapfile_scope_enter(&(scope), file, view, (scope).fault);
 #endif
 #define MAPFILE_JOIN_(a, b) a##b
 #define MAPFILE_NAME_(a, b) MAPFILE_JOIN_(a, b)
@@ -483,17 +517,21 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
     mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
     MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
     MAPFILE_SCOPE_.fault = (record);                                                    \
-    if (MAPFILE_SAVE_REGISTERS(MAPFILE_SCOPE_.registers) == 0) {                        \
-      mapfile_scope_enter(&MAPFILE_SCOPE_, file, view, MAPFILE_SCOPE_.fault);
+    MAPFILE_IF_ENTERED_(MAPFILE_SCOPE_, file, view)
 #define MAPFILE_CATCH \
   }                   \
   else
 #define MAPFILE_END_TRY }
 #endif
 
-/* For the macros above only. enter jumps to the scope's registers where it cannot enter. */
-MAPFILE_API void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                                  mapfile_fault *fault);
+/* For the macros above only. enter jumps to the scope's registers where it cannot enter, and returns 0; save does both
+   on Windows, and returns a second time, 1, after a fault. */
+MAPFILE_API int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                 mapfile_fault *fault);
+#if defined(_WIN32) && defined(__GNUC__)
+MAPFILE_API int MAPFILE_CALL mapfile_scope_save(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                mapfile_fault *fault) __attribute__((returns_twice));
+#endif
 MAPFILE_API void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope);
 
 #if defined(__GNUC__)
@@ -609,6 +647,93 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t off
                                                      uint64_t *done);
 
 /*
+ * 5. Writing
+ */
+
+/* Flags of mapfile_resize. */
+enum {
+  MAPFILE_RESIZE_ALLOCATE = 1u << 0 /* reserve space for every byte, holes included, so that storing into a SHARED view
+                                       needs none */
+};
+
+/*
+ * Make the file longer or shorter. What is added reads as zeros. Live views stay as they are and never hold growth up;
+ * later pins reach the new end. The state of the file after it, all changes of others included, is the known one.
+ *
+ * OK           the file has this size.
+ * BUSY         views are pinned that may reach beyond the new end: nothing was changed. Live views share maps that are
+ *              larger than they are, so any of this mapfile's may count, wherever it lies; copied ones never do, nor do
+ *              views of other mapfiles (on Windows, any map in any process does).
+ * DENIED       the mapfile was opened without MAPFILE_WRITE, or the system does not permit it.
+ * UNSUPPORTED  a stream; with MAPFILE_RESIZE_ALLOCATE: the file system cannot reserve. Nothing was changed.
+ * NO_SPACE     with MAPFILE_RESIZE_ALLOCATE: there is not as much. The size was not changed.
+ * LIMIT        more than the system, the file system or the process's file size limit allows.
+ * INVALID      NULL, not open, unknown flags.
+ * STALE, IO
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_resize(mapfile *file, uint64_t size, uint32_t flags);
+
+/*
+ * 7. Names and locks
+ *
+ * On Windows a map keeps every process from shortening, replacing or removing the file, and an open handle keeps its
+ * name taken. Parking lets both go and keeps the mapfile usable. Elsewhere nothing is locked; parking frees address
+ * space.
+ */
+
+/*
+ * Give up all maps and, on Windows, close the file. The mapfile stays open: the next call that needs the file opens the
+ * path again as it was resolved by mapfile_open, and maps what is asked for. That call may return, besides its own
+ * statuses,
+ *
+ *   STALE      the path now leads to another file or to none, by volume, file id and creation time, or the file system
+ *              does not tell. The next call looks again; mapfile_close, mapfile_size, mapfile_stats and mapfile_park
+ *              work all the same. Never where parking keeps the descriptor.
+ *   TRUNCATED  the bytes asked for are not there any more. Where parking keeps the descriptor, a live view may be
+ *              pinned all the same, and touching it is the fault.
+ *   DENIED, BUSY, ...  as mapfile_open.
+ *
+ * A mapfile with idle_ms is parked in the same way, by a thread of the library's, once that time has passed without a
+ * pin, a pinned view or another call that needs the file; the file of a handle that was given is only unmapped. So is
+ * one whose file system does not tell which file it is.
+ *
+ * OK           parked; also where it was parked already.
+ * BUSY         views are pinned, a zero-fill scope is open, or a call of another thread is at work on the mapfile:
+ *              nothing was changed.
+ * UNSUPPORTED  Windows: the handle was given by the program.
+ * INVALID      NULL, not open.
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_park(mapfile *file);
+
+/*
+ * Remove the file at path (UTF-8), or the link where path is one. Where it is in use, this process's own mapfiles of
+ * that file are parked as if they were idle, if nothing of them is pinned, and it is tried again for a fraction of a
+ * second; then the file is given another name beside the old one and removed there. A file that is still open somewhere
+ * lives on without a name, until it is closed.
+ *
+ * OK           the name is gone (on Windows before version 10, maybe only when the file is closed everywhere).
+ * BUSY         it is in use: nothing was changed.
+ * NOT_FOUND, DENIED, IO
+ * UNSUPPORTED  a folder.
+ * INVALID      path is NULL or empty.
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_remove(const char *path);
+
+/*
+ * Give the file at from the name to, on the same file system; a file that has that name is replaced. Where one of the
+ * two is in use, mapfiles of this process are parked as mapfile_remove does.
+ *
+ * OK           from is gone and to is what from was.
+ * BUSY         one of them is in use: nothing was changed.
+ * NOT_FOUND    from does not exist, or a folder of to is missing.
+ * UNSUPPORTED  one of them is a folder; they lie on different file systems.
+ * NO_SPACE     no space or quota for the new name.
+ * DENIED, LIMIT, IO
+ * INVALID      one of them is NULL or empty.
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_rename(const char *from, const char *to);
+
+/*
  * 8. Process
  */
 
@@ -642,6 +767,13 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_handler_rearm(void);
 MAPFILE_API int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext);
 
 /*
+ * The same on Windows, for a host's own vectored handler: pass its EXCEPTION_POINTERS. Returns 1 where the fault was
+ * ours: return EXCEPTION_CONTINUE_EXECUTION at once; 0 where it was not, or belongs to a frame that will see it later
+ * (a scope of mapfile_try may be one): return EXCEPTION_CONTINUE_SEARCH. 0 on other systems.
+ */
+MAPFILE_API int MAPFILE_CALL mapfile_handle_exception(void *exception_pointers);
+
+/*
  * For a host whose fault handler is given an address and little more, such as libsigsegv's. signo is the signal, 0
  * where the host does not know it. Async-signal-safe. Returns 1 where a scope of this thread covers address; the scope
  * has then ended: leave the handler in the host's own way, with the signal mask of the interrupted code, and call
@@ -664,7 +796,8 @@ enum {
   MAPFILE_EVENT_EVICT = 5,    /* an idle map was given up for a budget */
   MAPFILE_EVENT_FALLBACK = 6, /* a range could not be mapped and was read; status says why */
   MAPFILE_EVENT_FAULT = 7,    /* a fault was recovered, told after the scope has ended */
-  MAPFILE_EVENT_FILL = 8      /* pages were replaced by zeros, told when the scope ends */
+  MAPFILE_EVENT_FILL = 8,     /* pages were replaced by zeros, told when the scope ends */
+  MAPFILE_EVENT_PARK = 9      /* a mapfile was parked */
 };
 
 typedef struct mapfile_event {
@@ -680,9 +813,9 @@ typedef struct mapfile_event {
 
 typedef void(MAPFILE_CALL *mapfile_trace)(void *argument, const mapfile_event *event);
 
-/* Have trace called for each event, NULL for none. It runs on the thread that caused the event, never in a signal
-   handler, perhaps with the library's lock held: it may call nothing of this library but mapfile_strerror. Set it
-   before other threads use the library. */
+/* Have trace called for each event, NULL for none. It runs on the thread that caused the event (one of the library's
+   where a mapfile is parked because it was idle), never in a signal handler, perhaps with the library's lock held: it
+   may call nothing of this library but mapfile_strerror. Set it before other threads use the library. */
 MAPFILE_API void MAPFILE_CALL mapfile_set_trace(mapfile_trace trace, void *argument);
 
 /*

@@ -144,8 +144,7 @@ MF_TRY_LINK_FLAG([-Wl,--version-script=conftest.map])
 rm -f conftest.map
 mf_version_script=$mf_taken
 AC_MSG_RESULT([$mf_version_script])
-AS_IF([test "$mf_version_script" = yes], [mf_symbols="a version script"], [mf_symbols="libtool's -export-symbols-regex"])
-AM_CONDITIONAL([HAVE_VERSION_SCRIPT], [test "$mf_version_script" = yes])])
+AS_IF([test "$mf_version_script" = yes], [mf_symbols="a version script"], [mf_symbols="libtool's -export-symbols-regex"])])
 
 dnl MF_DLOPEN: LIBDL, what a program that uses dlopen links with.
 AC_DEFUN([MF_DLOPEN],
@@ -196,3 +195,27 @@ AC_DEFUN([MF_CHECK_BUILTIN_SETJMP], [
     [mf_builtin_setjmp=no])
   AC_MSG_RESULT([$mf_builtin_setjmp])
 ])
+
+dnl MF_WIN32: what is only to be known on Windows: is a frame of structured exception handling written with __try?
+AC_DEFUN([MF_WIN32],
+[MF_COMPILE_FLAGS([MF_CFLAGS], [-fms-extensions])
+AC_MSG_CHECKING([for __try])
+mf_saved_CFLAGS=$CFLAGS
+CFLAGS="$CFLAGS $MF_CFLAGS"
+AC_LINK_IFELSE([AC_LANG_PROGRAM([[
+    #include <windows.h>
+    static int touch(volatile int *at) { return *at; }]], [[
+    __try {
+      return touch(0);
+    } __except (GetExceptionInformation() != 0 ? EXCEPTION_EXECUTE_HANDLER : EXCEPTION_CONTINUE_SEARCH) {
+      return 0;
+    }]])],
+  [mf_recovery="frames by __try, else a vectored handler"
+   AC_DEFINE([MF_HAVE_TRY], [1], [Define where the compiler has __try.])],
+  [mf_recovery="frames by assembly where the processor has tables of them, else a vectored handler"])
+CFLAGS=$mf_saved_CFLAGS
+AC_MSG_RESULT([$mf_recovery])
+mf_tls_model="slots of the system"
+mf_symbols="declspec(dllexport)"
+MF_LDFLAGS=
+AC_SUBST([MF_LDFLAGS])])

@@ -16,6 +16,9 @@ FULL_PACKAGES=(clang libclang-rt-14-dev clang-format lld valgrind xz-utils
   spin golang-go "default-jdk-headless|openjdk-17-jdk-headless" python3
   groff-base shellcheck)
 
+. "$TOP/scripts/windows.sh"
+FULL_PACKAGES+=("${WINDOWS_PACKAGES[@]}")
+
 QUICK_STAGES="bootstrap headers readme build gcc here"
 
 # name, what it builds on (- for nothing), the most seconds it may take, what it does. Long ones first.
@@ -35,6 +38,10 @@ clang           bootstrap   600 clang: build and make check
 jump            bootstrap   600 recovery by a jump from the handler: make check
 m32             build       600 32-bit x86: make check
 aarch64         build       900 aarch64 under qemu: make check
+win32           bootstrap  1500 Windows, i686: build, and make check under Wine 10
+win64           bootstrap  1200 Windows, x86-64: build, and make check under Wine 8
+wine10          win64      1500 the same under Wine 10
+mingw-clang     win64      1200 Windows, x86-64 by clang: make check, and each compiler's programs with the other's DLL
 musl            build       600 musl: make check
 bench           build       300 make bench, in short
 demo            bootstrap   600 scripts/demo --quick
@@ -122,14 +129,15 @@ run_stage() {
   "stage_${STAGE//-/_}"
 }
 
-# From here on the stage sees mounts of its own, which vanish with it.
+# enter_private_mounts [OPTION...]: from here on the stage sees mounts of its own, which vanish with it. More that is to
+# be its own: options for unshare.
 enter_private_mounts() {
   [ -z "${MF_PRIVATE_MOUNTS:-}" ] || return 0
   [ "$(id -u)" = 0 ] || skip "mounting needs root"
-  unshare -m true || skip "this system allows no mount namespace"
+  unshare -m "$@" true || skip "this system allows no mount namespace"
   trap - EXIT
   export MF_PRIVATE_MOUNTS=yes
-  exec unshare -m --propagation private bash "$TOP/scripts/check" --stage "$STAGE"
+  exec unshare -m "$@" --propagation private bash "$TOP/scripts/check" --stage "$STAGE"
 }
 
 # With the adapter, where its library is.

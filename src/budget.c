@@ -181,6 +181,7 @@ static void count_file(const mapfile *file, mapfile_statistics *counts) {
   counts->maps_made = file->maps_made;
   counts->evictions = file->evictions;
   counts->fallbacks = file->fallbacks;
+  counts->parks = file->parks;
   counts->filled_pages = atomic_load(&file->filled_pages);
   counts->map_count_limit = file->map_count_limit;
   counts->map_bytes_limit = file->map_bytes_limit;
@@ -203,6 +204,7 @@ static void count_process(mapfile_statistics *counts) {
   counts->maps_made = mf_process_state.maps_made;
   counts->evictions = mf_process_state.evictions;
   counts->fallbacks = mf_process_state.fallbacks;
+  counts->parks = mf_process_state.parks;
   counts->filled_pages = atomic_load(&mf_process_state.filled_pages);
   counts->map_count_limit = mf_process_state.map_count_limit;
   counts->map_bytes_limit = mf_process_state.map_bytes_limit;

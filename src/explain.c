@@ -15,7 +15,7 @@ static mapfile_status probe_page(const mapfile_fault *fault) {
   if (buffer == NULL)
     return MAPFILE_NO_MEMORY;
   size_t done;
-  mapfile_status status = os_read_at(fault->file->handle, mf_page_down(fault->offset), buffer, page, &done);
+  mapfile_status status = mf_read_plain(fault->file, mf_page_down(fault->offset), buffer, page, &done);
   free(buffer);
   if (status == MAPFILE_OK && done == 0)
     return MAPFILE_TRUNCATED;
@@ -24,7 +24,7 @@ static mapfile_status probe_page(const mapfile_fault *fault) {
 
 static mapfile_status look_for_change(mapfile *file, mapfile_fault *fault) {
   os_file_info now;
-  mapfile_status status = os_file_look(file->handle, &now);
+  mapfile_status status = mf_file_look(file, &now);
   if (status != MAPFILE_OK) {
     fault->native_error = mapfile_native_error();
     return MAPFILE_UNKNOWN;
@@ -42,17 +42,12 @@ static bool page_is_hole(const mapfile *file, uint64_t offset) {
   return file->owned && os_is_hole(file->handle, mf_page_down(offset), mf_page_size);
 }
 
-static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
-  mapfile_status status = mf_inject_status(file, fault->offset);
-  if (status != MAPFILE_OK)
-    return status;
-  /* The system's own word: poisoned, protected, released. */
-  if (fault->status != MAPFILE_UNKNOWN || file->stream != NULL)
-    return fault->status;
+/* With the file held: all the questions are about the same one. */
+static mapfile_status ask_system(mapfile *file, mapfile_fault *fault) {
   mapfile_status changed = look_for_change(file, fault);
   if (changed == MAPFILE_TRUNCATED || fault->native_error != 0)
     return changed;
-  status = probe_page(fault);
+  mapfile_status status = probe_page(fault);
   if (status == MAPFILE_IO || status == MAPFILE_POISONED || status == MAPFILE_NO_SPACE || status == MAPFILE_TRUNCATED) {
     fault->native_error = status == MAPFILE_TRUNCATED ? 0 : mapfile_native_error();
     return status;
@@ -65,6 +60,23 @@ static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
     return MAPFILE_NO_SPACE;
   }
   return changed;
+}
+
+static mapfile_status find_cause(mapfile *file, mapfile_fault *fault) {
+  mapfile_status status = mf_inject_status(file, fault->offset);
+  if (status != MAPFILE_OK)
+    return status;
+  /* The system's own word: poisoned, protected, released. */
+  if (fault->status != MAPFILE_UNKNOWN || file->stream != NULL)
+    return fault->status;
+  status = mf_file_hold(file);
+  if (status != MAPFILE_OK) {
+    fault->native_error = mapfile_native_error();
+    return MAPFILE_UNKNOWN;
+  }
+  status = ask_system(file, fault);
+  mf_file_let(file);
+  return status;
 }
 
 static mapfile_status explain(mapfile_fault *fault) {

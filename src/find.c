@@ -14,15 +14,11 @@ typedef struct search {
   uint64_t found;
 } search;
 
-static const unsigned char *find_bytes(const unsigned char *data, size_t length, const search *wanted) {
-  return memmem(data, length, wanted->needle, wanted->length);
-}
-
 static mapfile_status search_piece(void *argument, const void *data, size_t length, uint64_t offset) {
   search *wanted = argument;
   if (length < wanted->length)
     return MAPFILE_OK;
-  const unsigned char *hit = find_bytes(data, length, wanted);
+  const unsigned char *hit = mf_find_bytes(data, length, wanted->needle, wanted->length);
   if (hit == NULL)
     return MAPFILE_OK;
   wanted->found = offset + (uint64_t)(hit - (const unsigned char *)data);

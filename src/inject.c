@@ -226,6 +226,32 @@ static mapfile_status inject_locked(mapfile *file, uint64_t low, uint64_t high, 
   return status;
 }
 
+/* Pages may have to be mapped, or read, again. */
+static mapfile_status inject_held(mapfile *file, uint64_t low, uint64_t high, mapfile_status wanted,
+                                  mf_injection *records[2]) {
+  mapfile_status status = file->stream == NULL ? mf_file_hold(file) : MAPFILE_OK;
+  if (status != MAPFILE_OK)
+    return status;
+  os_lock();
+  status = inject_locked(file, low, high, wanted, records);
+  if (status == MAPFILE_DENIED)
+    status = MAPFILE_UNSUPPORTED;
+  os_unlock();
+  if (file->stream == NULL)
+    mf_file_let(file);
+  return status;
+}
+
+static mapfile_status inject_range(mapfile *file, uint64_t low, uint64_t high, mapfile_status wanted) {
+  mf_injection *records[2] = {malloc(sizeof(mf_injection)), malloc(sizeof(mf_injection))};
+  mapfile_status status = MAPFILE_NO_MEMORY;
+  if (records[0] != NULL && records[1] != NULL)
+    status = inject_held(file, low, high, wanted, records);
+  free(records[0]);
+  free(records[1]);
+  return status;
+}
+
 static mapfile_status inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {
   if (!mf_file_is_open(file) || !can_be_injected(wanted) || (length != MAPFILE_TO_END && length > UINT64_MAX - offset))
     return MAPFILE_INVALID;
@@ -235,18 +261,7 @@ static mapfile_status inject(mapfile *file, uint64_t offset, uint64_t length, ma
   uint64_t high = length == MAPFILE_TO_END ? UINT64_MAX : mf_page_up(offset + length);
   if (high <= low) /* the last page there is */
     high = UINT64_MAX;
-  mf_injection *records[2] = {malloc(sizeof(mf_injection)), malloc(sizeof(mf_injection))};
-  mapfile_status status = MAPFILE_NO_MEMORY;
-  if (records[0] != NULL && records[1] != NULL) {
-    os_lock();
-    status = inject_locked(file, low, high, wanted, records);
-    if (status == MAPFILE_DENIED)
-      status = MAPFILE_UNSUPPORTED;
-    os_unlock();
-  }
-  free(records[0]);
-  free(records[1]);
-  return status;
+  return inject_range(file, low, high, wanted);
 }
 
 mapfile_status MAPFILE_CALL mapfile_inject(mapfile *file, uint64_t offset, uint64_t length, mapfile_status wanted) {

@@ -100,8 +100,11 @@ struct mapfile {
   uint32_t magic;
   uint32_t flags;
   uint32_t access;
-  intptr_t handle;
-  bool owned;
+  uint32_t share;
+  uint32_t idle_ms; /* 0: never parked for being idle */
+  intptr_t native;  /* what the program gave, or MF_NO_HANDLE */
+  bool owned;       /* native, or the file that was opened by its path, is closed with the mapfile */
+  os_name *name;    /* what to open again after parking; NULL where that is not done */
   uint64_t map_bytes_limit, map_count_limit; /* UINT64_MAX: none of its own */
   uint64_t reserve;
   unsigned char *stream; /* a stream's bytes; NULL: a file */
@@ -110,6 +113,7 @@ struct mapfile {
   atomic_bool unmappable; /* mapping was refused for good: copy without trying again */
   atomic_uint_fast64_t size;
   atomic_uint injected; /* number of injections */
+  atomic_uint touched;  /* pinned or held since the idle thread last looked; for ever where it does not */
   unsigned slot_shift;  /* a pin looks in slot (offset >> slot_shift) % MF_SLOTS */
   _Atomic(mf_segment *) slots[2][MF_SLOTS];
   atomic_size_t loose_views; /* views that no segment counts: copied, empty, own */
@@ -117,14 +121,24 @@ struct mapfile {
   atomic_size_t filled_pages; /* raised by the handler */
   atomic_size_t fills_jumped; /* zero-fill scopes that a jump went over; raised by the handler */
 
+  /* What mf_file_hold counts and looks at; set with the lock held. */
+  atomic_uint_fast32_t users;
+  atomic_bool parked; /* handle is closed */
+  intptr_t handle;    /* the library's own; to be used while held */
+
   /* Locked. */
+  os_identity identity;               /* of what was closed in parking */
+  bool identified;                    /* it is known */
+  mapfile *next, *previous;           /* all open mapfiles */
+  mapfile *idle_next, *idle_previous; /* those that the idle thread watches: NULL where this one is not among them */
+  uint64_t idle_since;
   os_file_info known;
   uint64_t looks; /* how often known was set */
   mf_segment *segments, *last_segment;
   mf_segment *spares;
   mf_injection *injections;
   uint64_t maps, mapped_bytes;
-  uint64_t maps_made, evictions, fallbacks;
+  uint64_t maps_made, evictions, fallbacks, parks;
   size_t fill_scopes;
   bool has_closing; /* one of the segments is closing */
 };
@@ -139,8 +153,14 @@ typedef struct mf_process {
   atomic_uint_fast64_t filled_pages;
   uint64_t map_count_limit, map_bytes_limit;
   uint64_t maps, mapped_bytes;
-  uint64_t open_files, maps_made, evictions, fallbacks;
+  uint64_t open_files, maps_made, evictions, fallbacks, parks;
   mf_segment *clock_hand;
+  mapfile *files;
+  uint64_t idle_files;      /* mapfiles with an idle time */
+  atomic_bool idle_running; /* their thread runs; set with the lock held */
+  mapfile *idle_hand;       /* a ring of those that have something to give up */
+  uint64_t idle_watched;    /* how many these are */
+  bool idle_stirred;        /* there is a new one since the thread began to look */
 } mf_process;
 
 extern mf_process mf_process_state;
@@ -156,7 +176,10 @@ void mf_segment_release(mf_segment *segment);
 mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, bool thoroughly,
                                      mf_segment **segment, mf_stripe **stripe);
 uint64_t mf_segment_pins(const mf_segment *segment);
-mapfile_status mf_segments_close(mapfile *file); /* locked */
+/* Give up all maps that reach beyond end, or none and BUSY where views may be pinned there; copied ones do not count.
+ */
+mapfile_status mf_segments_give_up(mapfile *file, uint64_t end); /* locked */
+mapfile_status mf_segments_close(mapfile *file);                 /* locked */
 enum os_map_kind mf_segment_map_kind(enum mf_segment_kind kind);
 
 static inline enum mf_segment_kind mf_pool_kind(unsigned pool) {
@@ -196,7 +219,7 @@ void mf_index_leave(void);                    /* handler */
  * Files (file.c, stream.c)
  */
 
-enum { MF_MAGIC_OPEN = 0x4d46494c, MF_MAGIC_CLOSED = 0x636c6f73 };
+enum { MF_MAGIC_OPEN = 0x4d46494c, MF_MAGIC_CLOSED = 0x636c6f73, MF_NO_HANDLE = -1 };
 
 static inline bool mf_file_is_open(const mapfile *file) {
   return file != NULL && file->magic == MF_MAGIC_OPEN;
@@ -205,8 +228,55 @@ static inline bool mf_file_is_open(const mapfile *file) {
 /* Ask the system how the file is now, and make that the known state. */
 mapfile_status mf_file_refresh(mapfile *file, os_file_info *now, mapfile_status *difference);
 mapfile_status mf_file_difference(const os_file_info *before, const os_file_info *now);
+mapfile_status mf_file_look(mapfile *file, os_file_info *now);
+/* What the system has just told becomes the known state. */
+void mf_file_learn(mapfile *file, const os_file_info *now); /* locked */
 mapfile_status mf_stream_load(mapfile *file, uint64_t limit);
 void mf_stream_unload(mapfile *file);
+
+/*
+ * Idle mapfiles (idle.c)
+ */
+
+/* A mapfile with an idle time was opened, or is closed. */
+mapfile_status mf_idle_begin(mapfile *file); /* locked */
+void mf_idle_end(mapfile *file);             /* locked */
+/* From now on there is something to give up, or nothing any more. */
+void mf_idle_watch(mapfile *file);   /* locked */
+void mf_idle_unwatch(mapfile *file); /* locked */
+void mf_idle_touch(mapfile *file);
+
+/* Say that the mapfile is in use: no more than a load, but for the first time since the idle thread last looked. */
+static inline void mf_file_touch(mapfile *file) {
+  if (MF_UNLIKELY(atomic_load_explicit(&file->touched, memory_order_relaxed) == 0))
+    mf_idle_touch(file);
+}
+
+/*
+ * Parking (park.c). Not for streams, whose bytes are in memory.
+ */
+
+mapfile_status mf_file_hold_open(mapfile *file);
+
+/* Around all use of a file's handle: until mf_file_let it stays open and the same. Without the lock, since it may have
+   to be opened again; with the lock only inside another hold. */
+static inline mapfile_status mf_file_hold(mapfile *file) {
+  mf_file_touch(file);
+  return OS_PARKING_CLOSES ? mf_file_hold_open(file) : MAPFILE_OK;
+}
+
+/* Release: what was done with the handle happened before whoever sees the count closes it. */
+static inline void mf_file_let(mapfile *file) {
+  mf_file_touch(file);
+  if (OS_PARKING_CLOSES)
+    atomic_fetch_sub_explicit(&file->users, 1, memory_order_release);
+}
+
+/* Give up all that keeps others from the file, or nothing and BUSY. asked: by the program, so that the file is closed
+   even where it may not be found again. */
+mapfile_status mf_file_release(mapfile *file, bool asked); /* locked */
+/* For all mapfiles of this file; closing: not only their maps. */
+void mf_files_release(const os_identity *same, bool closing); /* locked */
 
 /*
  * Views (view.c)
@@ -309,6 +379,10 @@ typedef struct mf_walk {
 } mf_walk;
 
 mapfile_status mf_walk_run(mf_walk *walk);
+
+/* The first occurrence of needle, NULL: none; in linear time. (bytes.c) */
+const unsigned char *mf_find_bytes(const unsigned char *data, size_t length, const unsigned char *needle,
+                                   size_t needle_length);
 
 /*
  * Trace (trace.c)

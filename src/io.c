@@ -10,9 +10,19 @@ enum { SEND_BUFFER = 256 * 1024 };
 /* No object is longer; above all, a length is never MAPFILE_TO_END by chance. */
 #define LONGEST_BUFFER ((size_t)PTRDIFF_MAX)
 
+static mapfile_status read_file(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
+  *done = 0;
+  mapfile_status status = mf_file_hold(file);
+  if (status != MAPFILE_OK)
+    return status;
+  status = os_read_at(file->handle, offset, buffer, length, done);
+  mf_file_let(file);
+  return status;
+}
+
 mapfile_status mf_read_plain(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
   if (file->stream == NULL)
-    return os_read_at(file->handle, offset, buffer, length, done);
+    return read_file(file, offset, buffer, length, done);
   uint64_t size = atomic_load(&file->size);
   uint64_t there = offset < size ? size - offset : 0;
   *done = length < there ? length : (size_t)there;
@@ -151,7 +161,11 @@ static mapfile_status send_range(mapfile *file, uint64_t offset, uint64_t length
     size_t sent;
     uint64_t rest = length - *done;
     size_t want = rest < SIZE_MAX / 2 ? (size_t)rest : SIZE_MAX / 2;
-    mapfile_status status = os_send_file(file->handle, offset + *done, want, native, &sent);
+    mapfile_status status = mf_file_hold(file);
+    if (status != MAPFILE_OK)
+      return status;
+    status = os_send_file(file->handle, offset + *done, want, native, &sent);
+    mf_file_let(file);
     *done += sent;
     if (status == MAPFILE_UNSUPPORTED)
       break;

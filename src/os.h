@@ -37,6 +37,8 @@ enum { MF_ELSEWHERE = 1 };
  *
  * mf_thread *os_thread(void)             the calling thread's record (the calling fiber's, where there are such); never
  *                                        NULL
+ * mf_thread *os_thread_guess(void)       the same, quicker: perhaps another fiber's, or one that is nobody's; right
+ *                                        where the caller's frame lies on the stack that it names
  * mf_thread *os_thread_in_handler(void)  the same in a fault handler, without allocating: NULL where there is none yet
  * OS_FRAME_ADDRESS()                     where the calling function's frame lies
  * OS_RUN(scope, body, argument, status)  run body(argument) so that os_land(scope) comes back here: false after
@@ -61,12 +63,54 @@ typedef struct os_file_info {
   int64_t changed;  /* nanoseconds */
 } os_file_info;
 
-/* flags as in mapfile_options; never waits for a FIFO's other end. */
-mapfile_status os_open(const char *path, uint32_t flags, uint32_t create_mode, intptr_t *handle);
+/* What os_reopen needs to open a path again as it was resolved at first; the platform's own. */
+typedef struct os_name os_name;
+
+/* Which file it is, also after it was closed: equal in all members means the same file. */
+typedef struct os_identity {
+  uint64_t volume;
+  uint64_t id[2];
+  int64_t created; /* so that a number that is used again does not mislead; 0 where files are compared while open */
+} os_identity;
+
+/* flags and share as in mapfile_options; never waits for a FIFO's other end. UNSUPPORTED: sharing cannot be restricted
+   here. *name is for os_reopen, NULL where OS_PARKING_CLOSES is 0. */
+mapfile_status os_open(const char *path, uint32_t flags, uint32_t share, uint32_t create_mode, intptr_t *handle,
+                       os_name **name);
+/* Open it again, for reading and, with MAPFILE_WRITE, writing; nothing is made, emptied or waited for. Asked only where
+   OS_PARKING_CLOSES is 1. */
+mapfile_status os_reopen(const os_name *name, uint32_t flags, uint32_t share, intptr_t *handle);
+/* NULL is allowed. */
+void os_name_free(os_name *name);
 /* Is the handle open for what flags ask? */
 mapfile_status os_handle_allows(intptr_t handle, uint32_t flags);
+/* The handle that the library's own calls go through, for one that the program gave: the same, or another of the
+   library's, so that the position of the program's does not move. Streams: always the same. */
+mapfile_status os_own_handle(intptr_t native, uint32_t flags, intptr_t *handle);
 mapfile_status os_close(intptr_t handle);
 mapfile_status os_file_look(intptr_t handle, os_file_info *info);
+/* Can faults in maps of this regular file be recovered, and are maps and reads coherent there? Else it is only read. */
+bool os_may_map(intptr_t handle);
+/* UNSUPPORTED: the file system does not tell enough to be sure. */
+mapfile_status os_handle_identity(intptr_t handle, os_identity *identity);
+/* Of the file that os_remove would remove at path: of a link itself, not of what it leads to. */
+mapfile_status os_path_identity(const char *path, os_identity *identity);
+
+/* Remove a name, without waiting or trying again. UNSUPPORTED: a folder. BUSY: the file is mapped or open in a way that
+   keeps the name from going now, and letting go may help; nothing was changed. */
+mapfile_status os_remove(const char *path);
+/* Remove a name by giving the file another one beside it first, and removing that; where it cannot be removed, the file
+   gets its old name back, unless that is taken by then. BUSY: it did not work. */
+mapfile_status os_remove_aside(const char *path);
+/* Give a file another name, replacing a file that has it. Else as os_remove. */
+mapfile_status os_rename(const char *from, const char *to);
+
+/* Make the file so long. LIMIT: longer than the system or a limit of the process allows, without a signal. BUSY: it is
+   mapped beyond that; nothing was changed. */
+mapfile_status os_set_size(intptr_t handle, uint64_t size);
+/* Reserve space on the device for all bytes below length, without making the file longer. UNSUPPORTED: the file system
+   cannot. */
+mapfile_status os_allocate(intptr_t handle, uint64_t length);
 
 /* Read until length bytes, the end of the file or an error; *done is always set. The position does not move. */
 mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
@@ -185,5 +229,19 @@ mapfile_status os_begin_once(void);
 void mf_process_begin(void);
 void mf_process_after_fork(void);
 unsigned os_processors(void);
+/* Milliseconds of a clock that nobody sets. */
+uint64_t os_milliseconds(void);
+void os_sleep(uint32_t milliseconds);
+
+/* Run it in a thread of its own that nobody waits for, not even at the end of the process; it takes no signals and
+   needs little stack. With the lock held. LIMIT, NO_MEMORY: there can be no thread now. */
+mapfile_status os_thread_start(void (*run)(void));
+/* For that one thread, with the lock held, which is free meanwhile: wait so long, or for ever with UINT32_MAX. Ends
+   when woken; may end early for no reason. */
+void os_wait(uint32_t milliseconds);
+/* With the lock held; nothing is lost where nobody waits. */
+void os_wake(void);
+/* Provided by idle.c to the platforms that have fork: called in the child, with the lock held. */
+void mf_idle_after_fork(void);
 
 #endif

@@ -27,6 +27,13 @@ typedef struct part {
   uint64_t released; /* of length */
 } part;
 
+static void forget_cached(mapfile *file, uint64_t offset, uint64_t length) {
+  if (mf_file_hold(file) != MAPFILE_OK)
+    return;
+  os_forget_cached(file->handle, offset, length);
+  mf_file_let(file);
+}
+
 static void release_behind(part *over, uint64_t done) {
   if (!over->let_go || done - over->released < RELEASE_STEP)
     return;
@@ -34,7 +41,7 @@ static void release_behind(part *over, uint64_t done) {
   uintptr_t high = (uintptr_t)mf_page_down((uintptr_t)over->data + done);
   os_release_pages((void *)low, high - low);
   if ((over->walk->flags & MAPFILE_SCAN_ONCE) != 0)
-    os_forget_cached(over->walk->file->handle, mf_page_down(over->offset + over->released), high - low);
+    forget_cached(over->walk->file, mf_page_down(over->offset + over->released), high - low);
   over->released = done;
 }
 
@@ -152,7 +159,7 @@ static mapfile_status walk_own_part(mf_walk *walk, uint64_t offset, uint64_t len
     os_release_pages(segment->address, segment->length);
   mf_segment_release(segment);
   if ((walk->flags & MAPFILE_SCAN_ONCE) != 0)
-    os_forget_cached(walk->file->handle, offset + over.released, length - over.released);
+    forget_cached(walk->file, offset + over.released, length - over.released);
   if (walk->onward != NULL)
     mf_scope_land(walk->onward);
   return status;
@@ -221,7 +228,7 @@ static mapfile_status walk_buffer(void *argument) {
     walk->done = at - walk->offset - kept;
     memmove(buffer, buffer + filled - kept, kept);
     if ((walk->flags & MAPFILE_SCAN_ONCE) != 0 && walk->file->stream == NULL)
-      os_forget_cached(walk->file->handle, at - filled, filled);
+      forget_cached(walk->file, at - filled, filled);
   }
   return status;
 }
@@ -255,7 +262,7 @@ static mapfile_status look_at_end(mf_walk *walk, mapfile_status status) {
       (status != MAPFILE_OK && status != MAPFILE_CANCELLED && status != MAPFILE_TRUNCATED))
     return status;
   int64_t error = mapfile_native_error();
-  if (os_file_look(walk->file->handle, &now) != MAPFILE_OK) {
+  if (mf_file_look(walk->file, &now) != MAPFILE_OK) {
     mf_set_native_error(error);
     return status;
   }

@@ -262,7 +262,7 @@ static const struct record_start {
 /* The usual case, in as few steps as it can be had: the thread is prepared (else its stack has no size), the scope lies
    on its stack and is the outermost, the record is as new. False: look with care. */
 static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
-  mf_thread *thread = os_thread();
+  mf_thread *thread = os_thread_guess();
   bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
                memcmp(fault, &empty_record, sizeof empty_record) == 0;
   if (MF_UNLIKELY(!usual))
@@ -299,10 +299,11 @@ static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const
   os_land(scope);
 }
 
-MF_HOT void MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                             mapfile_fault *fault) {
+MF_HOT int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                            mapfile_fault *fault) {
   if (fault == NULL || !enter_quickly(scope, file, view, fault))
     enter_or_jump(scope, file, view, fault);
+  return 0;
 }
 
 /*
@@ -368,6 +369,14 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
   leave_with_care(scope);
 }
 
+/* What mapfile_scope_leave_quickly of the header does where leave is set; for compilers that have only this form. */
+static inline void leave_quickly(mapfile_scope *scope) {
+  atomic_signal_fence(memory_order_seq_cst);
+  *scope->leave = 0;
+  scope->state = SCOPE_IDLE;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* What the callback form does at its end beyond the scope itself, rarely. */
 static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
   const mapfile_view *view = scope->view;
@@ -410,7 +419,7 @@ MF_HOT MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, 
     return finish_fault(&scope);
   if (MF_UNLIKELY(scope.leave == NULL))
     return finish_with_care(&scope, status);
-  mapfile_scope_leave_quickly(&scope);
+  leave_quickly(&scope);
   return status;
 }
 

@@ -100,7 +100,7 @@ static void unlink_from_clock(mf_segment *segment) {
   segment->clock_next->clock_previous = segment->clock_previous;
 }
 
-/* Make the map, counted before it exists so that the budgets hold at every instant. */
+/* With the file held. Make the map, counted before it exists so that the budgets hold at every instant. */
 mapfile_status mf_segment_map(mf_segment *segment, uint64_t offset, size_t length) {
   mapfile *file = segment->file;
   void *address;
@@ -126,6 +126,7 @@ mapfile_status mf_segment_publish(mf_segment *segment) {
     return status;
   mf_index_insert(segment);
   link_to_file(segment);
+  mf_idle_watch(segment->file);
   if (is_pooled(segment->kind)) {
     link_to_clock(segment);
     atomic_store_explicit(&segment->gate, MF_GATE_OPEN, memory_order_release);
@@ -272,7 +273,8 @@ static mapfile_status map_somehow(mf_segment *segment, uint64_t offset, uint64_t
   span preferred = preferred_span(segment->file, offset, length);
   span exact = exact_span(offset, length);
   mapfile_status status = map_span(segment, preferred, thoroughly);
-  if (status == MAPFILE_LIMIT || status == MAPFILE_UNSUPPORTED)
+  /* TRUNCATED: where maps may not pass the end, the file is shorter than it was known to be. */
+  if (status == MAPFILE_LIMIT || status == MAPFILE_UNSUPPORTED || status == MAPFILE_TRUNCATED)
     status = map_span(segment, exact, thoroughly);
   return status == MAPFILE_LIMIT ? map_after_eviction(segment, exact, thoroughly) : status;
 }
@@ -316,13 +318,26 @@ static mapfile_status make_pooled(mapfile *file, enum mf_segment_kind kind, uint
   return MAPFILE_OK;
 }
 
+/* The file may have been made shorter since the range was compared with its size. */
+static mapfile_status still_fits(const mapfile *file, uint64_t offset, size_t length) {
+  if (offset + length <= atomic_load(&file->size))
+    return MAPFILE_OK;
+  mf_set_native_error(0);
+  return MAPFILE_END;
+}
+
 mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offset, size_t length, bool thoroughly,
                                      mf_segment **segment, mf_stripe **stripe) {
   enum mf_segment_kind kind = mf_pool_kind(pool);
-  mapfile_status status = MAPFILE_OK;
+  mf_segment *found = NULL;
+  mapfile_status status = mf_file_hold(file);
+  if (status != MAPFILE_OK)
+    return status;
   os_lock();
-  mf_segment *found = find_covering(file, kind, offset, length);
-  if (found == NULL)
+  status = still_fits(file, offset, length);
+  if (status == MAPFILE_OK)
+    found = find_covering(file, kind, offset, length);
+  if (status == MAPFILE_OK && found == NULL)
     status = make_pooled(file, kind, offset, length, thoroughly, &found);
   if (status == MAPFILE_OK) {
     /* With the lock held nobody shuts the gate, so counting is enough. */
@@ -333,6 +348,7 @@ mapfile_status mf_segment_pin_slowly(mapfile *file, unsigned pool, uint64_t offs
     *segment = found;
   }
   os_unlock();
+  mf_file_let(file);
   return status;
 }
 
@@ -363,17 +379,16 @@ static mapfile_status memory_for_copy(mf_segment *segment, uint64_t offset, size
   return MAPFILE_OK;
 }
 
-mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
-                              mf_segment **made) {
-  os_lock();
-  mapfile_status status = MAPFILE_NO_MEMORY;
+static mapfile_status make_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                               mf_segment **made) {
   mf_segment *segment = mf_segment_new(file, kind);
   if (segment == NULL)
-    goto out;
-  status = kind == MF_OWN_COPY ? memory_for_copy(segment, offset, length) : map_own(segment, offset, length);
+    return MAPFILE_NO_MEMORY;
+  mapfile_status status =
+      kind == MF_OWN_COPY ? memory_for_copy(segment, offset, length) : map_own(segment, offset, length);
   if (status != MAPFILE_OK) {
     free(segment);
-    goto out;
+    return status;
   }
   /* A copy's pages are made to fail by its maker, after it has read them. */
   if (kind == MF_OWN_COPY) {
@@ -386,8 +401,22 @@ mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t
     drop_unpublished(segment);
   else
     *made = segment;
-out:
+  return status;
+}
+
+mapfile_status mf_segment_own(mapfile *file, enum mf_segment_kind kind, uint64_t offset, size_t length,
+                              mf_segment **made) {
+  bool maps = kind != MF_OWN_COPY;
+  mapfile_status status = maps ? mf_file_hold(file) : MAPFILE_OK;
+  if (status != MAPFILE_OK)
+    return status;
+  os_lock();
+  status = maps ? still_fits(file, offset, length) : MAPFILE_OK;
+  if (status == MAPFILE_OK)
+    status = make_own(file, kind, offset, length, made);
   os_unlock();
+  if (maps)
+    mf_file_let(file);
   return status;
 }
 
@@ -401,6 +430,44 @@ void mf_segment_release(mf_segment *segment) {
   else
     mf_segment_give_up(segment);
   os_unlock();
+}
+
+/* Copied views do not lean on the file. */
+static bool leans_beyond(const mf_segment *segment, uint64_t end) {
+  return segment->kind != MF_OWN_COPY && segment->offset + segment->length > end;
+}
+
+/* Shut the gates of the pooled segments concerned. False: something is pinned. */
+static bool shut_gates(mapfile *file, uint64_t end) {
+  for (mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next) {
+    if (!leans_beyond(segment, end))
+      continue;
+    if (!is_pooled(segment->kind))
+      return false;
+    atomic_store(&segment->gate, MF_GATE_CLOSED);
+    if (mf_segment_pins(segment) != 0)
+      return false;
+  }
+  return true;
+}
+
+static void open_gates(mapfile *file) {
+  for (mf_segment *segment = file->segments; segment != NULL && is_pooled(segment->kind); segment = segment->file_next)
+    atomic_store(&segment->gate, MF_GATE_OPEN);
+}
+
+mapfile_status mf_segments_give_up(mapfile *file, uint64_t end) {
+  if (!shut_gates(file, end)) {
+    open_gates(file);
+    return MAPFILE_BUSY;
+  }
+  mf_segment *next;
+  for (mf_segment *segment = file->segments; segment != NULL; segment = next) {
+    next = segment->file_next;
+    if (leans_beyond(segment, end))
+      mf_segment_give_up(segment);
+  }
+  return MAPFILE_OK;
 }
 
 /* Give up all segments, or none and BUSY where one is pinned. Closing is exclusive, so no gate is needed. */

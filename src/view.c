@@ -15,6 +15,11 @@ enum {
 /* What an empty view points at: never NULL, never to be read. */
 static unsigned char nothing[1];
 
+static mapfile_status refuse(mapfile_status status) {
+  mf_set_native_error(0);
+  return status;
+}
+
 static bool flags_make_sense(uint32_t flags) {
   uint32_t writable = flags & (MAPFILE_PRIVATE | MAPFILE_SHARED);
   if ((flags & ~(uint32_t)KNOWN_FLAGS) != 0)
@@ -61,14 +66,16 @@ static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t len
     return false;
   mf_stripe *stripe = &segment->stripes[mf_thread_ordinal() & (mf_process_state.stripes - 1)];
   atomic_fetch_add(&stripe->pins, 1);
-  /* The kind too: the record may have been given up and used again for the other pool since it was found here. */
+  /* The kind too: the record may have been given up and used again for the other pool since it was found here. And the
+     size: the file may have been made shorter since the range was compared with it. */
   if (atomic_load(&segment->gate) != MF_GATE_OPEN || segment->kind != mf_pool_kind(pool) ||
-      !mf_segment_covers(segment, offset, length)) {
+      !mf_segment_covers(segment, offset, length) || offset + length > atomic_load(&file->size)) {
     atomic_fetch_sub(&stripe->pins, 1);
     return false;
   }
   if (atomic_load_explicit(&segment->used, memory_order_relaxed) == 0)
     atomic_store_explicit(&segment->used, 1, memory_order_relaxed);
+  mf_file_touch(file);
   fill_pooled(view, file, offset, length, segment, stripe);
   return true;
 }
@@ -251,7 +258,11 @@ static mapfile_status pin_range(mapfile *file, uint64_t offset, size_t length, u
     fill_view(view, file, offset, 0, nothing, kind_of_empty(file, flags));
     return MAPFILE_OK;
   }
-  if ((flags & MAPFILE_COPY) != 0)
+  /* Where bad pages of a map cannot be replaced, memory is filled. */
+  bool only_copies = !OS_FILLS_MAPS && (flags & MAPFILE_ZERO_FILL) != 0;
+  if (only_copies && (flags & MAPFILE_LIVE) != 0)
+    return refuse(MAPFILE_UNSUPPORTED);
+  if (only_copies || (flags & MAPFILE_COPY) != 0)
     return pin_copy(file, offset, length, flags, view);
   mapfile_status status = pin_map(file, offset, length, flags, view);
   if (status == MAPFILE_OK || (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0 || !worth_falling_back(status))
@@ -272,11 +283,6 @@ static mapfile_status verify(mapfile *file, mapfile_view *view) {
   view->stamp[1] = (uint64_t)now.modified;
   view->stamp[2] = (uint64_t)now.changed;
   return MAPFILE_OK;
-}
-
-static mapfile_status refuse(mapfile_status status) {
-  mf_set_native_error(0);
-  return status;
 }
 
 mapfile_status mf_range_fit(mapfile *file, uint64_t offset, uint64_t *length, uint64_t asked) {
@@ -387,12 +393,12 @@ mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
 static mapfile_status check_view(const mapfile_view *view) {
   if (view == NULL || !mf_view_is_pinned(view) || (view->internal[MF_VIEW_MARK] & MF_MARK_VERIFY) == 0)
     return refuse(MAPFILE_INVALID);
-  const mapfile *file = (const mapfile *)view->internal[MF_VIEW_FILE];
+  mapfile *file = (mapfile *)view->internal[MF_VIEW_FILE];
   if (file->stream != NULL)
     return MAPFILE_OK;
   os_file_info before = {OS_FILE_REGULAR, view->stamp[0], (int64_t)view->stamp[1], (int64_t)view->stamp[2]};
   os_file_info now;
-  mapfile_status status = os_file_look(file->handle, &now);
+  mapfile_status status = mf_file_look(file, &now);
   if (status != MAPFILE_OK)
     return status;
   status = mf_file_difference(&before, &now);

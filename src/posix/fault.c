@@ -217,6 +217,11 @@ int MAPFILE_CALL mapfile_handle_signal(int signo, void *siginfo, void *ucontext)
   return scope != NULL || resume;
 }
 
+int MAPFILE_CALL mapfile_handle_exception(void *exception_pointers) {
+  (void)exception_pointers;
+  return 0;
+}
+
 static void handle(unsigned entry, int signo, siginfo_t *info, void *context) {
   int error = errno;
   if (!mapfile_handle_signal(signo, info, context))

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -69,7 +71,18 @@ mapfile_status mf_status_from_errno(int error) {
   }
 }
 
-mapfile_status os_open(const char *path, uint32_t flags, uint32_t create_mode, intptr_t *handle) {
+/* Nobody can be kept from a file here, so only allowing everything can be granted. */
+static bool can_be_granted(uint32_t share) {
+  return share == MAPFILE_SHARE_DEFAULT ||
+         share == (uint32_t)(MAPFILE_SHARE_READ | MAPFILE_SHARE_WRITE | MAPFILE_SHARE_DELETE);
+}
+
+mapfile_status os_open(const char *path, uint32_t flags, uint32_t share, uint32_t create_mode, intptr_t *handle,
+                       os_name **name) {
+  if (!can_be_granted(share)) {
+    mf_set_native_error(0);
+    return MAPFILE_UNSUPPORTED;
+  }
   /* O_NONBLOCK: opening a FIFO does not wait for its other end; it means nothing for regular files. */
   int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   how |= (flags & MAPFILE_WRITE) != 0 ? O_RDWR : O_RDONLY;
@@ -83,6 +96,27 @@ mapfile_status os_open(const char *path, uint32_t flags, uint32_t create_mode, i
   if (descriptor < 0)
     return mf_status_from_errno(errno);
   *handle = descriptor;
+  *name = NULL;
+  return MAPFILE_OK;
+}
+
+/* Parking keeps the descriptor, so there is never one to open again. */
+mapfile_status os_reopen(const os_name *name, uint32_t flags, uint32_t share, intptr_t *handle) {
+  (void)name;
+  (void)flags;
+  (void)share;
+  (void)handle;
+  return MAPFILE_UNSUPPORTED;
+}
+
+void os_name_free(os_name *name) {
+  (void)name;
+}
+
+/* pread moves nobody's position. */
+mapfile_status os_own_handle(intptr_t native, uint32_t flags, intptr_t *handle) {
+  (void)flags;
+  *handle = native;
   return MAPFILE_OK;
 }
 
@@ -133,6 +167,94 @@ mapfile_status os_file_look(intptr_t handle, os_file_info *info) {
   info->modified = nanoseconds(look.st_mtim);
   info->changed = nanoseconds(look.st_ctim);
   return MAPFILE_OK;
+}
+
+bool os_may_map(intptr_t handle) {
+  (void)handle;
+  return true;
+}
+
+/* Numbers are used again only for files that are gone, and what is compared here is open or has a name. */
+static void identify(const struct stat *look, os_identity *identity) {
+  *identity = (os_identity){.volume = (uint64_t)look->st_dev, .id = {(uint64_t)look->st_ino}};
+}
+
+mapfile_status os_handle_identity(intptr_t handle, os_identity *identity) {
+  struct stat look;
+  if (fstat((int)handle, &look) != 0)
+    return mf_status_from_errno(errno);
+  identify(&look, identity);
+  return MAPFILE_OK;
+}
+
+mapfile_status os_path_identity(const char *path, os_identity *identity) {
+  struct stat look;
+  if (lstat(path, &look) != 0)
+    return mf_status_from_errno(errno);
+  identify(&look, identity);
+  return MAPFILE_OK;
+}
+
+static bool is_folder(const char *path) {
+  struct stat look;
+  return lstat(path, &look) == 0 && S_ISDIR(look.st_mode);
+}
+
+/* Linux says EISDIR, others EPERM. */
+mapfile_status os_remove(const char *path) {
+  if (unlink(path) == 0)
+    return MAPFILE_OK;
+  int error = errno;
+  if (error == EPERM && is_folder(path))
+    error = EISDIR;
+  return mf_status_from_errno(error);
+}
+
+/* What unlink cannot take away here, another name does not make it take away. */
+mapfile_status os_remove_aside(const char *path) {
+  return os_remove(path);
+}
+
+mapfile_status os_rename(const char *from, const char *to) {
+  if (is_folder(from))
+    return mf_status_from_errno(EISDIR);
+  if (rename(from, to) == 0)
+    return MAPFILE_OK;
+  if (errno != EXDEV)
+    return mf_status_from_errno(errno);
+  mf_set_native_error(EXDEV);
+  return MAPFILE_UNSUPPORTED;
+}
+
+/* Growing past the process's limit would raise SIGXFSZ. */
+static bool is_within_limit(uint64_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
+}
+
+mapfile_status os_set_size(intptr_t handle, uint64_t size) {
+  int result;
+  if (!is_within_limit(size))
+    return mf_status_from_errno(EFBIG);
+  do
+    result = ftruncate((int)handle, (off_t)size);
+  while (result != 0 && errno == EINTR);
+  return result == 0 ? MAPFILE_OK : mf_status_from_errno(errno);
+}
+
+/* Where the system has a call that does not write bytes of its own instead, which could undo what others write. */
+mapfile_status os_allocate(intptr_t handle, uint64_t length) {
+  int error = EOPNOTSUPP;
+  if (!is_within_limit(length))
+    return mf_status_from_errno(EFBIG);
+#ifdef FALLOC_FL_KEEP_SIZE
+  do
+    error = fallocate((int)handle, FALLOC_FL_KEEP_SIZE, 0, (off_t)length) == 0 ? 0 : errno;
+  while (error == EINTR);
+#else
+  (void)handle;
+#endif
+  return error == 0 ? MAPFILE_OK : mf_status_from_errno(error);
 }
 
 /* What reading reports is about the bytes, not about a name or a permission: some file systems over a network answer

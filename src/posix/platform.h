@@ -16,6 +16,10 @@ static inline mf_thread *os_thread(void) {
   return &mf_this_thread;
 }
 
+static inline mf_thread *os_thread_guess(void) {
+  return &mf_this_thread;
+}
+
 static inline mf_thread *os_thread_in_handler(void) {
   return &mf_this_thread;
 }

@@ -3,17 +3,16 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The folder is MAPFILE_TEST_DIR, else TMPDIR, else /tmp. MAPFILE_TEST_CASE names one promise or case to run alone.
- * Cases need a process each, so CK_FORK=no is not heeded.
+ * The folder is MAPFILE_TEST_DIR, else TMPDIR, else /tmp where there is one, else the current one. MAPFILE_TEST_CASE
+ * names one promise or case to run alone. Cases need a process each, so CK_FORK=no is not heeded; where the system
+ * cannot fork, this program is started again for each.
  */
 #include "conformance.h"
 
 #include <check.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SKIPPED = 77, SECONDS = 60 };
 
@@ -27,22 +26,42 @@ static int plan_size;
 static char base[4096];
 static char title[320];
 
-static void stop_under_check(conf_outcome outcome, const char *text) {
+static void tell(conf_outcome outcome, const char *text) {
   if (outcome == CONF_BROKEN)
     ck_abort_msg("%s: %s", title, text);
-  fprintf(stderr, "%s: %s: %s\n", title,
-          outcome == CONF_DIFFERS ? "differs, as documented" : "skipped, not testable here", text);
+  if (outcome != CONF_HOLDS)
+    fprintf(stderr, "%s: %s: %s\n", title,
+            outcome == CONF_DIFFERS ? "differs, as documented" : "skipped, not testable here", text);
   fflush(NULL);
+}
+
+static void stop_under_check(conf_outcome outcome, const char *text) {
+  tell(outcome, text);
   /* Each case runs in a process of its own, and stops wherever it stands: what it then holds is no leak. */
-  _exit(EXIT_SUCCESS);
+  _Exit(EXIT_SUCCESS);
+}
+
+/* Where there is no fork. */
+static void run_by_itself(const planned *next, const char *folder) {
+  static const volatile sig_atomic_t never;
+  char text[4096] = "";
+  conf_outcome outcome = CONF_BROKEN;
+  int64_t error = conf_single(next->one, next->access, folder, &never, &outcome, text, sizeof text);
+  conf_folder_remove(folder);
+  ck_assert_msg(error == 0, "%s: %s", title, conf_error_text(error));
+  tell(outcome, text);
 }
 
 static void run_planned(const planned *next) {
   char name[256], folder[4096 + 16];
   conf_full_name(next->one, name, sizeof name);
   snprintf(title, sizeof title, "%s, %s", name, conf_access_name(next->access));
-  ck_assert_msg(conf_folder_make(base, "case-", folder, sizeof folder) == 0, "%s: no folder: %s", title,
-                strerror(errno));
+  int64_t error = conf_folder_make(base, "case-", folder, sizeof folder);
+  ck_assert_msg(error == 0, "%s: no folder: %s", title, conf_error_text(error));
+  if (!conf_can_fork) {
+    run_by_itself(next, folder);
+    return;
+  }
   conf_stop = stop_under_check;
   conf_begin(next->one, next->access, folder);
   next->one->run();
@@ -83,24 +102,31 @@ static double time_limit(void) {
 int main(int count, char **words) {
   const char *folder = getenv("MAPFILE_TEST_DIR");
   char absolute[2048];
+  conf_arguments(&count, &words);
   conf_self = conf_program_path(words[0]);
   int probed = conf_probe(count, words);
   if (probed >= 0)
     return probed;
+  if (count == 5 && strcmp(words[1], "--run-case") == 0)
+    return conf_single_here(words[2], words[3], words[4]);
   if (folder == NULL || *folder == '\0')
     folder = getenv("TMPDIR");
   if (folder == NULL || *folder == '\0')
-    folder = "/tmp";
-  if (conf_resolve(folder, absolute, sizeof absolute) != 0 ||
-      conf_folder_make(absolute, "mapfile-check-", base, sizeof base) != 0) {
-    fprintf(stderr, "skipped: no folder can be made in %s: %s\n", folder, strerror(errno));
+    folder = conf_resolve("/tmp", absolute, sizeof absolute) == 0 ? "/tmp" : ".";
+  int64_t error = conf_resolve(folder, absolute, sizeof absolute);
+  if (error == 0)
+    error = conf_folder_make(absolute, "mapfile-check-", base, sizeof base);
+  if (error != 0) {
+    fprintf(stderr, "skipped: no folder can be made in %s: %s\n", folder, conf_error_text(error));
     return SKIPPED;
   }
   Suite *suite = suite_create("conformance");
-  for (size_t g = 0; g < conf_group_count; g++)
-    plan_group(suite, conf_groups[g], time_limit());
+  const conf_group *group;
+  for (size_t g = 0; (group = conf_group_at(g)) != NULL; g++)
+    plan_group(suite, group, time_limit());
   SRunner *runner = srunner_create(suite);
-  srunner_set_fork_status(runner, CK_FORK);
+  if (conf_can_fork)
+    srunner_set_fork_status(runner, CK_FORK);
   srunner_run_all(runner, CK_ENV);
   int failed = srunner_ntests_failed(runner);
   srunner_free(runner);

@@ -11,7 +11,10 @@
  *   NOT TESTABLE  conf_not_testable: the situation cannot be made here.
  *   BROKEN        an expectation failed, or the process died or ran out of time.
  *
- * An expectation may be used on any thread and in any child made with conf_child or conf_watch.
+ * An expectation may be used on any thread and in any child.
+ *
+ * What is declared here and not marked otherwise is in helpers.c, table.c and single.c; the rest is the platform's, in
+ * posix/ or win32/, under the file names given.
  */
 #ifndef MAPFILE_CONFORMANCE_H
 #define MAPFILE_CONFORMANCE_H
@@ -32,24 +35,38 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* What printf here understands. */
+#ifdef __MINGW_PRINTF_FORMAT
+#define CONF_PRINTF __MINGW_PRINTF_FORMAT
+#else
+#define CONF_PRINTF printf
+#endif
 
 /* The table */
 
 typedef enum { CONF_HOLDS, CONF_DIFFERS, CONF_NOT_TESTABLE, CONF_BROKEN } conf_outcome;
 
-typedef enum {
+/* What a case needs. One of the first three, and any of the others where the whole system must be able to do it. */
+enum {
   CONF_ANY,    /* runs with every access */
   CONF_MAPPED, /* is about maps: not run with access copied */
-  CONF_ONCE    /* does not depend on the access: run with one only */
-} conf_needs;
+  CONF_ONCE,   /* does not depend on the access: run with one only */
+  CONF_NEEDS_ACCESS = 3,
+  CONF_FORKS = 1 << 2, /* needs fork */
+  CONF_FILLS = 1 << 3  /* needs bad pages of maps to become zeros */
+};
 
-typedef enum { CONF_NO_FAULTS, CONF_REAL, CONF_INJECTED } conf_source;
+/* Where its faults come from: files that are cut, mapfile_inject, or mapfile_inject with the system's report changed to
+   that of a disk which fails (where the two differ). */
+typedef enum { CONF_NO_FAULTS, CONF_REAL, CONF_INJECTED, CONF_IN_PAGE } conf_source;
 
 typedef struct conf_case {
   const char *promise; /* its name in the design */
   const char *name;
   const char *meaning; /* what it means for the user when this is broken */
-  conf_needs needs;
+  unsigned needs;      /* CONF_ANY ... */
   conf_source faults;
   void (*run)(void);
 } conf_case;
@@ -60,17 +77,31 @@ typedef struct conf_group {
   size_t count;
 } conf_group;
 
-extern const conf_group conf_opening, conf_special, conf_views, conf_fallback, conf_budgets, conf_faults, conf_signals,
-    conf_frames, conf_processor, conf_zero_fill, conf_process, conf_operations, conf_input;
-extern const conf_group *const conf_groups[];
-extern const size_t conf_group_count;
-
 #define CONF_GROUP(variable, text) const conf_group variable = {text, table, sizeof table / sizeof table[0]}
+
+/* A case with every source of faults: real ones need a map. */
+#define CONF_BOTH(promise, name, meaning, run)                                                                     \
+  {promise, name, meaning, CONF_MAPPED, CONF_REAL, run}, {promise, name, meaning, CONF_ANY, CONF_INJECTED, run}, { \
+    promise, name, meaning, CONF_ANY, CONF_IN_PAGE, run                                                            \
+  }
+
+/* Those of the platform (files.c), NULL at the end, and all. */
+extern const conf_group *const conf_platform_groups[];
+const conf_group *conf_group_at(size_t index);
+
+/* What the system can do (files.c). */
+extern const bool conf_can_fork;
+extern const bool conf_fills_maps;
+extern const bool conf_has_in_page;      /* tells a failing disk by another report than a file that was cut */
+extern const bool conf_maps_pass_end;    /* a map may reach past the end of its file */
+extern const bool conf_mapped_keep_name; /* a mapped file may keep its name from being removed or given away */
 
 /* Does the case run with this access? */
 bool conf_applies(const conf_case *one, uint32_t access);
+/* With any? */
+bool conf_exists(const conf_case *one);
 
-/* "promise/name", with "-real" or "-injected" where the case has faults. */
+/* "promise/name", with "-real", "-injected" or "-in-page" where the case has faults. */
 void conf_full_name(const conf_case *one, char *text, size_t size);
 
 const conf_case *conf_lookup(const char *full_name);
@@ -80,10 +111,10 @@ bool conf_access_parse(const char *name, uint32_t *access);
 /* The case that runs */
 
 extern uint32_t conf_access;    /* MAPFILE_ACCESS_... */
-extern conf_source conf_faulty; /* where its faults come from */
+extern conf_source conf_faulty; /* where its faults come from; CONF_INJECTED also for CONF_IN_PAGE */
 extern size_t conf_page;        /* bytes of a page */
 
-/* Prepare this process for one case that works in folder. */
+/* Prepare this process for one case that works in folder (files.c). */
 void conf_begin(const conf_case *one, uint32_t access, const char *folder);
 void conf_remember_folder(const char *folder);
 
@@ -91,9 +122,10 @@ void conf_remember_folder(const char *folder);
 typedef void (*conf_stopper)(conf_outcome outcome, const char *text);
 extern conf_stopper conf_stop;
 
-_Noreturn void conf_broken(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
-_Noreturn void conf_differs(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void conf_not_testable(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void conf_broken(const char *file, int line, const char *format, ...)
+    __attribute__((format(CONF_PRINTF, 3, 4)));
+_Noreturn void conf_differs(const char *format, ...) __attribute__((format(CONF_PRINTF, 1, 2)));
+_Noreturn void conf_not_testable(const char *format, ...) __attribute__((format(CONF_PRINTF, 1, 2)));
 
 #define EXPECT(condition)                                          \
   do {                                                             \
@@ -113,7 +145,7 @@ void conf_expect_one_of(const char *file, int line, const char *call, mapfile_st
                         const mapfile_status *wanted);
 const char *conf_status_name(mapfile_status status);
 
-/* Files. Every file of the cases has the same pattern: the byte at an offset depends on the offset alone. */
+/* Files (files.c). Every file of the cases has the same pattern: the byte at an offset depends on the offset alone. */
 
 /* The path of name in the case's folder; kept until the 16th later call. Not for threads that run side by side. */
 const char *conf_path(const char *name);
@@ -128,7 +160,8 @@ const char *conf_make_bytes(const char *name, const void *bytes, size_t size);
 /* A file of size bytes with a hole from 0 on; ends the case as not testable where the file system cannot. */
 const char *conf_make_sparse(const char *name, uint64_t size);
 
-/* Changes that the library does not see happen: through another descriptor, or from another process. */
+/* Changes that the library does not see happen: through another descriptor, or from another process. A file that is
+   mapped cannot be cut on some systems: the case then ends as one that differs. */
 void conf_truncate(const char *path, uint64_t size);
 void conf_truncate_elsewhere(const char *path, uint64_t size);
 /* Write the pattern, or other bytes, at offset. */
@@ -136,6 +169,33 @@ void conf_write_pattern(const char *path, uint64_t offset, size_t length);
 void conf_write_bytes(const char *path, uint64_t offset, const void *bytes, size_t length);
 void conf_read_bytes(const char *path, uint64_t offset, void *bytes, size_t length);
 uint64_t conf_file_size(const char *path);
+/* The system's own calls. False where it refuses, which only conf_mapped_keep_name may be the reason for. */
+bool conf_rename(const char *from, const char *to);
+bool conf_remove(const char *path);
+
+/* Names that are unusual and yet allowed; NULL at the end. */
+extern const char *const conf_odd_names[];
+
+/* What mapfile_open_handle and mapfile_send take, opened by this program; -1: none. */
+enum { CONF_READ = 1 << 0, CONF_WRITE = 1 << 1, CONF_ANEW = 1 << 2 /* made, or emptied */ };
+intptr_t conf_handle_open(const char *path, unsigned how);
+void conf_handle_close(intptr_t handle);
+/* The bytes moved, -1 for an error. */
+int64_t conf_handle_read(intptr_t handle, void *buffer, size_t length);
+int64_t conf_handle_write(intptr_t handle, const void *buffer, size_t length);
+uint64_t conf_handle_position(intptr_t handle);
+/* ends[0] is to be read, ends[1] to be written. False where there are no sockets. */
+void conf_pipe(intptr_t ends[2]);
+bool conf_sockets(intptr_t ends[2]);
+/* False where the system cannot make such a handle. */
+bool conf_do_not_wait(intptr_t handle);
+/* A handle to which nothing can be written for want of space, -1 where there is none. */
+intptr_t conf_full_device(void);
+
+/* What the system's errors of the platforms have in common. */
+typedef enum { CONF_ABSENT, CONF_NO_SPACE, CONF_NO_READER } conf_error;
+bool conf_is_error(int64_t native, conf_error what);
+const char *conf_error_text(int64_t native);
 
 /* Wait long enough for a change to get another time stamp than the one before. */
 void conf_wait_for_clock(void);
@@ -153,7 +213,7 @@ mapfile_statistics conf_stats(mapfile *file);
 
 /*
  * A file of `pages` pages of which those from first_bad on fail: really (the file was cut there after it was pinned)
- * or injected, as the case's faults say. Its view covers the whole file and begins at offset 0.
+ * or injected, as the case's faults say (helpers.c). Its view covers the whole file and begins at offset 0.
  */
 typedef struct conf_damaged {
   const char *path;
@@ -200,7 +260,14 @@ void conf_expect_record(const char *file_name, int line, const mapfile_fault *fa
 #define CONF_X86 0
 #endif
 
-/* Threads and random numbers */
+/* Expect a fault in a scope over the view, and one in a scope over the mapfile. */
+void conf_expect_recovery(const conf_damaged *one);
+
+/* A page that faults and that the library knows nothing of (files.c); and make it readable. */
+unsigned char *conf_foreign_page(const char *name);
+void conf_foreign_heal(const void *address);
+
+/* Threads (files.c) and random numbers */
 
 typedef struct conf_thread {
   uintptr_t handle;
@@ -211,38 +278,27 @@ typedef struct conf_thread {
 /* stack: bytes of stack, 0 for the system's choice. */
 void conf_thread_start(conf_thread *thread, void (*run)(void *), void *argument, size_t stack);
 void conf_thread_join(conf_thread *thread);
+/* End the calling thread, which conf_thread_start began, wherever it stands. */
+_Noreturn void conf_thread_exit(void);
+/* As little stack as a scope should do with. */
+size_t conf_small_stack(void);
 uint64_t conf_random(uint64_t *state);
 
-/* Processes (posix/children.c) */
+/* Processes (children.c) */
 
-/* Run body in a child; its outcome becomes the case's unless it holds. */
+/* Run body in a child that is a copy of this process; its outcome becomes the case's unless it holds. For cases that
+   CONF_FORKS. */
 void conf_child(void (*body)(void *), void *argument);
 
-typedef struct conf_end {
-  bool exited; /* else killed by signal */
-  int code;    /* exit code */
-  int signal;
-  bool traced;    /* the members below were seen */
-  int deliveries; /* how often SIGBUS was delivered */
-  const void *address;
-  int si_code;
-  int64_t sender; /* process id, of a signal that was sent */
-} conf_end;
-
 /*
- * Run body in a child and watch how it ends. at_first_bus, if not NULL, is called in this process between the first
- * SIGBUS and its delivery. An expectation that fails in the child ends the case as broken.
+ * Run body in a child. There it gives an address to conf_die_at, which returns it, and touches it: that must be the end
+ * of the child, by a fault at that address. Where the system cannot fork, the child is this case run again up to here,
+ * so what comes before must bear that.
  */
-void conf_watch(void (*body)(void *), void *argument, void (*at_first_bus)(void *), void *bus_argument, conf_end *end);
+void conf_expect_kills(void (*body)(void *), void *argument);
+const void *conf_die_at(const void *address);
 
-/* The child must die of SIGBUS with this address and code in its last siginfo. */
-#define EXPECT_DEATH(end, address, code) conf_expect_death(__FILE__, __LINE__, (end), (address), (code))
-void conf_expect_death(const char *file, int line, const conf_end *end, const void *address, int code);
-
-/* Become the user "nobody", with no privileges left; ends the case as not testable where that cannot be done. */
-void conf_become_nobody(void);
-
-/* Counts of what this process holds, for leaks. UINT64_MAX where the system does not tell. */
+/* Counts of what this process holds (files.c), for leaks. UINT64_MAX where the system does not tell. */
 typedef struct conf_holdings {
   uint64_t descriptors, maps, threads, heap_bytes;
 } conf_holdings;
@@ -251,9 +307,16 @@ void conf_count_holdings(conf_holdings *holdings);
 /* Fails when more is held now than before, apart from what allocators keep. */
 #define EXPECT_NO_LEAK(before) conf_expect_no_leak(__FILE__, __LINE__, (before))
 void conf_expect_no_leak(const char *file, int line, const conf_holdings *before);
-/* Only the descriptors, which are exact at any time. */
+/* Only the descriptors or handles, which are exact at any time. */
 uint64_t conf_descriptors(void);
-bool conf_descriptor_open(int descriptor);
+/* Run within() while the dynamic linker's lock is held; false where that cannot be done. */
+bool conf_hold_linker(void (*within)(void));
+
+/* Have divisions by 0 and the like raise exceptions, or no longer; false where that cannot be had (files.c). */
+bool conf_want_float_exceptions(bool wanted);
+bool conf_wants_float_exceptions(void);
+/* Can a program set the processor's alignment flag, and live through a fault? */
+bool conf_bears_alignment_flag(void);
 
 /* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
 const char *conf_instrument(void);
@@ -261,46 +324,51 @@ bool conf_under(const char *instrument);
 /* End the case as not testable under valgrind, with the reason. */
 void conf_not_under_valgrind(const char *why);
 
-/* Bytes of address space in use, 0 where unknown; and limit it to that much more. */
+/* Leave no more address space than this; ends the case as not testable where that cannot be done. */
 void conf_limit_address_space(uint64_t more);
 void conf_unlimit_address_space(void);
 
-/* This program's own file, and the hidden arguments with which cases run it again. Returns -1 where the arguments are
-   not hidden ones, else the exit code. */
+/* This program's own file, and the hidden arguments with which cases run it again (children.c). Returns -1 where the
+   arguments are not hidden ones, else the exit code. */
 extern const char *conf_self;
 int conf_probe(int count, char **words);
 
-/* Records between processes: one line of an outcome and a text. */
-void conf_record_write(int descriptor, conf_outcome outcome, const char *text);
 conf_outcome conf_record_parse(const char *record, const char **text);
 
-/* Folders. 0, or -1 with errno. */
-int conf_folder_make(const char *inside, const char *prefix, char *path, size_t size);
+/* Folders (files.c). 0, or the system's error. */
+int64_t conf_folder_make(const char *inside, const char *prefix, char *path, size_t size);
 void conf_folder_remove(const char *path);
-int conf_resolve(const char *path, char *absolute, size_t size);
-/* The kind of file system that path lies on, in words. */
+int64_t conf_resolve(const char *path, char *absolute, size_t size);
+/* The system and the kind of file system that path lies on, in words. */
 void conf_file_system(const char *path, char *text, size_t size);
 /* A path by which this program can be run again. */
 const char *conf_program_path(const char *called_as);
+/* The arguments, as UTF-8. */
+void conf_arguments(int *count, char ***words);
 
-/* One case in a process of its own, with its output and a time limit (posix/run.c). */
+/* One case in a process of its own, with its output and a time limit (run.c). */
 typedef struct conf_run {
   const char *program;
   char *const *words;
   unsigned seconds;
   const volatile sig_atomic_t *stop; /* not 0: end it at once */
-  char record[4096];                 /* what it wrote to its descriptor 3 */
+  char record[4096];                 /* what it told by conf_report */
+  char death[64];                    /* what killed it; empty: it ended by itself */
   bool timed_out;
-  bool exited;
-  int code; /* exit code, or the signal that ended it */
+  int code; /* exit code */
 } conf_run;
 
 /* 0, or the system's error. */
-int conf_run_process(conf_run *run);
-const char *conf_signal_name(int number);
+int64_t conf_run_process(conf_run *run);
+/* In such a process: how the case ended. */
+void conf_report(conf_outcome outcome, const char *text);
 /* Whoever reads the table may stop reading; the rest is cleaned up all the same. */
 void conf_ignore_broken_pipes(void);
-/* For the process that conf_run_process started: where the record goes. */
-#define CONF_RECORD_DESCRIPTOR 3
+
+/* The same by name (single.c): run it, and say how it ended. What the process does is conf_single_here, for which it is
+   started with the hidden arguments --run-case, name, access and folder. */
+int64_t conf_single(const conf_case *one, uint32_t access, const char *folder, const volatile sig_atomic_t *stop,
+                    conf_outcome *outcome, char *text, size_t size);
+int conf_single_here(const char *name, const char *access_name, const char *folder);
 
 #endif

@@ -839,11 +839,6 @@ static void written_and_checked(void) {
 }
 
 #define N CONF_NO_FAULTS
-/* One case with both sources of faults: real ones need a map. */
-#define BOTH(promise, name, meaning, run)                  \
-  {promise, name, meaning, CONF_MAPPED, CONF_REAL, run}, { \
-    promise, name, meaning, CONF_ANY, CONF_INJECTED, run   \
-  }
 
 static const conf_case table[] = {
     {"fault-cause", "injected", "The cause of a failure is reported wrongly.", CONF_ANY, CONF_INJECTED,
@@ -856,32 +851,35 @@ static const conf_case table[] = {
      cut_elsewhere},
     {"fault-cause", "healed", "A cause is guessed after it has gone.", CONF_MAPPED, CONF_REAL, healed_before_explain},
     {"fault-cause", "nothing", "A fault is reported where there was none.", CONF_ANY, N, nothing_to_explain},
-    BOTH("fault-cause", "record-again", "A fault record keeps what an earlier scope left in it.", record_used_again),
-    BOTH("fault-cause", "after-unpin", "The cause of a fault is lost when its view is let go.", explained_after_unpin),
-    BOTH("fault-exact", "every-offset", "The offset of a fault is reported wrongly.", every_offset),
-    BOTH("fault-exact", "odd-views", "The offset of a fault is wrong in views at odd places.", odd_views),
+    CONF_BOTH("fault-cause", "record-again", "A fault record keeps what an earlier scope left in it.",
+              record_used_again),
+    CONF_BOTH("fault-cause", "after-unpin", "The cause of a fault is lost when its view is let go.",
+              explained_after_unpin),
+    CONF_BOTH("fault-exact", "every-offset", "The offset of a fault is reported wrongly.", every_offset),
+    CONF_BOTH("fault-exact", "odd-views", "The offset of a fault is wrong in views at odd places.", odd_views),
     {"fault-exact", "writes", "Stores to a file that was cut are not recovered, or reported as reads.", CONF_MAPPED,
      CONF_REAL, writes},
     {"fault-exact", "writes", "Injected faults of stores are not recovered, or reported as reads.", CONF_MAPPED,
      CONF_INJECTED, writes},
     {"fault-exact", "private-writes", "Stores to a private view of a file that was cut kill the program.", CONF_MAPPED,
      CONF_REAL, private_writes},
-    BOTH("fault-exact", "library-code", "Faults in memcpy and the like are reported wrongly.", library_code),
-    BOTH("fault-exact", "straddling", "A load that begins in a good page is reported wrongly.", straddling),
+    CONF_BOTH("fault-exact", "library-code", "Faults in memcpy and the like are reported wrongly.", library_code),
+    CONF_BOTH("fault-exact", "straddling", "A load that begins in a good page is reported wrongly.", straddling),
     {"fault-exact", "own-status", "What the guarded code returns is lost.", CONF_ANY, N, own_status},
-    BOTH("fault-exact", "threads", "Faults of several threads are mixed up.", from_threads),
-    BOTH("fault-exact", "nested", "A fault reaches the wrong one of two nested scopes.", nested),
-    BOTH("fault-exact", "nested-deeply", "A fault reaches the wrong one of many nested scopes.", nested_deeply),
-    BOTH("fault-exact", "frames", "Faults deep in the call stack are not recovered.", through_frames),
-    BOTH("fault-exact", "many-times", "After many faults recovery fails, or something leaks.", many_times),
+    CONF_BOTH("fault-exact", "threads", "Faults of several threads are mixed up.", from_threads),
+    CONF_BOTH("fault-exact", "nested", "A fault reaches the wrong one of two nested scopes.", nested),
+    CONF_BOTH("fault-exact", "nested-deeply", "A fault reaches the wrong one of many nested scopes.", nested_deeply),
+    CONF_BOTH("fault-exact", "frames", "Faults deep in the call stack are not recovered.", through_frames),
+    CONF_BOTH("fault-exact", "many-times", "After many faults recovery fails, or something leaks.", many_times),
 #ifdef MAPFILE_TRY
-    BOTH("fault-exact", "in-place", "MAPFILE_TRY does not catch what it should.", in_place),
-    BOTH("fault-exact", "own-record", "MAPFILE_CATCH does not see the fault in a record of its function.",
-         in_place_own_record),
-    BOTH("fault-exact", "nested-in-place", "Nested MAPFILE_TRY blocks catch each other's faults.", nested_in_place),
-    BOTH("fault-exact", "values-kept", "Variables are lost by a recovery.", values_kept),
-    BOTH("fault-dead-frame", "left-by-jumping-out", "A scope left by break or return stays armed and is jumped to.",
-         left_by_jumping_out),
+    CONF_BOTH("fault-exact", "in-place", "MAPFILE_TRY does not catch what it should.", in_place),
+    CONF_BOTH("fault-exact", "own-record", "MAPFILE_CATCH does not see the fault in a record of its function.",
+              in_place_own_record),
+    CONF_BOTH("fault-exact", "nested-in-place", "Nested MAPFILE_TRY blocks catch each other's faults.",
+              nested_in_place),
+    CONF_BOTH("fault-exact", "values-kept", "Variables are lost by a recovery.", values_kept),
+    CONF_BOTH("fault-dead-frame", "left-by-jumping-out",
+              "A scope left by break or return stays armed and is jumped to.", left_by_jumping_out),
 #endif
     {"fault-changed", "regrown", "A file that shrank and grew back is taken for unchanged.", CONF_ANY, CONF_REAL,
      regrown_in_scope},

@@ -254,6 +254,11 @@ void conf_expect_record(const char *file_name, int line, const mapfile_fault *fa
     conf_broken(file_name, line, "the fault record speaks of filled pages");
 }
 
+void conf_expect_recovery(const conf_damaged *one) {
+  conf_expect_fault(one->file, &one->view, one->data + one->bad + 3, one->bad + 3);
+  conf_expect_fault(one->file, NULL, one->data + one->bad, one->bad);
+}
+
 bool conf_under(const char *instrument) {
   const char *name = conf_instrument();
   return name != NULL && strcmp(name, instrument) == 0;

@@ -287,7 +287,7 @@ static void wrong_options(void) {
     EXPECT_STATUS(open_with(&options, &file), MAPFILE_UNSUPPORTED);
   }
   options.flags = 0;
-  for (int i = 0; i < 6; i++) {
+  for (size_t i = 0; i < sizeof options.reserved / sizeof options.reserved[0]; i++) {
     options.reserved[i] = 1;
     EXPECT_STATUS(open_with(&options, &file), MAPFILE_UNSUPPORTED);
     options.reserved[i] = 0;

@@ -7,13 +7,12 @@
  */
 #include "conformance.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECONDS = 60, EXIT_BROKEN = 1, EXIT_USAGE = 2 };
+enum { EXIT_BROKEN = 1, EXIT_USAGE = 2, NOBODY_READS = -1 };
 
 typedef struct request {
   bool tap, list;
@@ -36,7 +35,7 @@ static void ask_to_stop(int number) {
 }
 
 static const char *const outcome_names[] = {"HOLDS", "DIFFERS", "NOT TESTABLE HERE", "BROKEN"};
-static const char *const fault_names[] = {"", " (real faults)", " (injected faults)"};
+static const char *const fault_names[] = {"", " (real faults)", " (injected faults)", " (injected in-page errors)"};
 
 static int usage(FILE *to) {
   fputs("usage: mapfile-conformance [--tap] [--access auto|mapped|copied] [--case NAME] DIR\n"
@@ -47,26 +46,6 @@ static int usage(FILE *to) {
         "2 when the arguments are wrong or DIR cannot be used.\n",
         to);
   return to == stdout ? 0 : EXIT_USAGE;
-}
-
-/* In the case's own process */
-
-static void stop_run(conf_outcome outcome, const char *text) {
-  conf_record_write(CONF_RECORD_DESCRIPTOR, outcome, text);
-  _Exit(0);
-}
-
-static int run_here(const char *name, const char *access_name, const char *folder) {
-  const conf_case *one = conf_lookup(name);
-  uint32_t access;
-  if (one == NULL || !conf_access_parse(access_name, &access))
-    return EXIT_USAGE;
-  conf_stop = stop_run;
-  conf_begin(one, access, folder);
-  one->run();
-  conf_record_write(CONF_RECORD_DESCRIPTOR, CONF_HOLDS, "");
-  /* A full exit: a leak checker has its say. */
-  return 0;
 }
 
 /* In the process that runs them all */
@@ -131,57 +110,30 @@ static void report(const conf_case *one, uint32_t access, const request *asked, 
   else
     report_table(one, title, outcome, text);
   if (fflush(stdout) != 0)
-    stop_asked = SIGPIPE;
-}
-
-static conf_outcome judge(const conf_run *run, const char **text) {
-  static char words[256];
-  conf_outcome outcome = conf_record_parse(run->record, text);
-  if (run->timed_out) {
-    snprintf(words, sizeof words, "it was not done after %u seconds", run->seconds);
-  } else if (!run->exited) {
-    snprintf(words, sizeof words, "its process died of %s", conf_signal_name(run->code));
-  } else if (run->record[0] == '\0' || (run->code != 0 && outcome != CONF_BROKEN)) {
-    snprintf(words, sizeof words, "its process ended with exit code %d", run->code);
-  } else {
-    return outcome;
-  }
-  if (run->record[0] == '\0' || outcome != CONF_BROKEN)
-    *text = words;
-  return CONF_BROKEN;
-}
-
-/* Sanitizers and valgrind are slow; who runs under them says how much longer a case may take. */
-static unsigned time_limit(void) {
-  const char *factor = getenv("MAPFILE_TEST_TIME_FACTOR");
-  long times = factor != NULL ? strtol(factor, NULL, 10) : 1;
-  return (unsigned)(times >= 1 && times <= 100 ? times : 1) * SECONDS;
+    stop_asked = NOBODY_READS;
 }
 
 static void run_one(const conf_case *one, uint32_t access, const request *asked, const char *base, counts *all) {
-  char name[256], folder[4096];
-  const char *text = "";
-  conf_full_name(one, name, sizeof name);
-  char *words[] = {(char *)conf_self, "--run-case", name, (char *)conf_access_name(access), folder, NULL};
-  conf_run run = {.program = conf_self, .words = words, .seconds = time_limit(), .stop = &stop_asked};
-  int error = conf_folder_make(base, "case-", folder, sizeof folder) == 0 ? conf_run_process(&run) : errno;
-  if (error != 0) {
-    report(one, access, asked, CONF_NOT_TESTABLE, strerror(error), all);
-    return;
+  char folder[4096], text[4096] = "";
+  conf_outcome outcome = CONF_NOT_TESTABLE;
+  int64_t error = conf_folder_make(base, "case-", folder, sizeof folder);
+  if (error == 0) {
+    error = conf_single(one, access, folder, &stop_asked, &outcome, text, sizeof text);
+    conf_folder_remove(folder);
   }
-  if (stop_asked == 0) {
-    conf_outcome outcome = judge(&run, &text);
+  if (error != 0)
+    snprintf(text, sizeof text, "%s", conf_error_text(error));
+  if (error != 0 || stop_asked == 0)
     report(one, access, asked, outcome, text, all);
-  }
-  conf_folder_remove(folder);
 }
 
 static unsigned for_each_case(const request *asked, const char *base, counts *all) {
   unsigned number = 0;
-  for (size_t g = 0; g < conf_group_count; g++)
-    for (size_t c = 0; c < conf_groups[g]->count; c++)
+  const conf_group *group;
+  for (size_t g = 0; (group = conf_group_at(g)) != NULL; g++)
+    for (size_t c = 0; c < group->count; c++)
       for (uint32_t access = MAPFILE_ACCESS_AUTO; access <= MAPFILE_ACCESS_COPIED; access++) {
-        const conf_case *one = &conf_groups[g]->cases[c];
+        const conf_case *one = &group->cases[c];
         if (!runs_with(one, asked, access) || stop_asked != 0)
           continue;
         number++;
@@ -191,19 +143,20 @@ static unsigned for_each_case(const request *asked, const char *base, counts *al
   return number;
 }
 
+static void list_case(const conf_case *one) {
+  static const char *const needs_names[] = {"any access", "maps", "once"};
+  char name[256];
+  conf_full_name(one, name, sizeof name);
+  printf("  %-52s %s%s\n", name, needs_names[one->needs & CONF_NEEDS_ACCESS], fault_names[one->faults]);
+}
+
 static int list_cases(void) {
-  for (size_t g = 0; g < conf_group_count; g++) {
-    printf("%s%s:\n", g > 0 ? "\n" : "", conf_groups[g]->name);
-    for (size_t c = 0; c < conf_groups[g]->count; c++) {
-      const conf_case *one = &conf_groups[g]->cases[c];
-      char name[256];
-      conf_full_name(one, name, sizeof name);
-      printf("  %-52s %s%s\n", name,
-             one->needs == CONF_ANY      ? "any access"
-             : one->needs == CONF_MAPPED ? "maps"
-                                         : "once",
-             fault_names[one->faults]);
-    }
+  const conf_group *group;
+  for (size_t g = 0; (group = conf_group_at(g)) != NULL; g++) {
+    printf("%s%s:\n", g > 0 ? "\n" : "", group->name);
+    for (size_t c = 0; c < group->count; c++)
+      if (conf_exists(&group->cases[c]))
+        list_case(&group->cases[c]);
   }
   return 0;
 }
@@ -228,8 +181,9 @@ static int run_all(const request *asked) {
     fprintf(stderr, "mapfile-conformance: there is no case or promise %s\n", asked->wanted);
     return EXIT_USAGE;
   }
-  if (conf_folder_make(asked->folder, "mapfile-conformance-", base, sizeof base) != 0) {
-    fprintf(stderr, "mapfile-conformance: no folder can be made in %s: %s\n", asked->folder, strerror(errno));
+  int64_t error = conf_folder_make(asked->folder, "mapfile-conformance-", base, sizeof base);
+  if (error != 0) {
+    fprintf(stderr, "mapfile-conformance: no folder can be made in %s: %s\n", asked->folder, conf_error_text(error));
     return EXIT_USAGE;
   }
   print_heading(asked, number);
@@ -269,12 +223,13 @@ static int read_arguments(int count, char **words, request *asked) {
 int main(int count, char **words) {
   request asked = {.access = MAPFILE_ACCESS_AUTO};
   static char resolved[4096];
+  conf_arguments(&count, &words);
   conf_self = conf_program_path(words[0]);
   int probed = conf_probe(count, words);
   if (probed >= 0)
     return probed;
   if (count == 5 && strcmp(words[1], "--run-case") == 0)
-    return run_here(words[2], words[3], words[4]);
+    return conf_single_here(words[2], words[3], words[4]);
   int status = read_arguments(count, words, &asked);
   if (status >= 0)
     return status;
@@ -282,8 +237,9 @@ int main(int count, char **words) {
     return list_cases();
   if (asked.folder == NULL)
     return usage(stderr);
-  if (conf_resolve(asked.folder, resolved, sizeof resolved) != 0) {
-    fprintf(stderr, "mapfile-conformance: %s: %s\n", asked.folder, strerror(errno));
+  int64_t error = conf_resolve(asked.folder, resolved, sizeof resolved);
+  if (error != 0) {
+    fprintf(stderr, "mapfile-conformance: %s: %s\n", asked.folder, conf_error_text(error));
     return EXIT_USAGE;
   }
   asked.folder = resolved;

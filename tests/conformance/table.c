@@ -8,28 +8,45 @@
 #include <stdio.h>
 #include <string.h>
 
-const conf_group *const conf_groups[] = {
-    &conf_opening, &conf_special,   &conf_views,     &conf_fallback, &conf_budgets,    &conf_faults, &conf_signals,
-    &conf_frames,  &conf_processor, &conf_zero_fill, &conf_process,  &conf_operations, &conf_input,
+extern const conf_group conf_opening, conf_views, conf_fallback, conf_budgets, conf_faults, conf_range, conf_frames,
+    conf_processor, conf_zero_fill, conf_process, conf_operations, conf_input;
+
+/* Those of every system. */
+static const conf_group *const groups[] = {
+    &conf_opening, &conf_views,     &conf_fallback,  &conf_budgets, &conf_faults,     &conf_range,
+    &conf_frames,  &conf_processor, &conf_zero_fill, &conf_process, &conf_operations, &conf_input,
 };
-const size_t conf_group_count = sizeof conf_groups / sizeof conf_groups[0];
+enum { GROUPS = sizeof groups / sizeof groups[0] };
+
+const conf_group *conf_group_at(size_t index) {
+  return index < GROUPS ? groups[index] : conf_platform_groups[index - GROUPS];
+}
+
+bool conf_exists(const conf_case *one) {
+  if ((one->needs & CONF_FORKS) != 0 && !conf_can_fork)
+    return false;
+  if ((one->needs & CONF_FILLS) != 0 && !conf_fills_maps)
+    return false;
+  return one->faults != CONF_IN_PAGE || conf_has_in_page;
+}
 
 bool conf_applies(const conf_case *one, uint32_t access) {
-  return one->needs == CONF_ANY || access != MAPFILE_ACCESS_COPIED;
+  return conf_exists(one) && ((one->needs & CONF_NEEDS_ACCESS) == CONF_ANY || access != MAPFILE_ACCESS_COPIED);
 }
 
 void conf_full_name(const conf_case *one, char *text, size_t size) {
-  static const char *const endings[] = {"", "-real", "-injected"};
+  static const char *const endings[] = {"", "-real", "-injected", "-in-page"};
   snprintf(text, size, "%s/%s%s", one->promise, one->name, endings[one->faults]);
 }
 
 const conf_case *conf_lookup(const char *full_name) {
-  for (size_t g = 0; g < conf_group_count; g++)
-    for (size_t c = 0; c < conf_groups[g]->count; c++) {
+  const conf_group *group;
+  for (size_t g = 0; (group = conf_group_at(g)) != NULL; g++)
+    for (size_t c = 0; c < group->count; c++) {
       char name[256];
-      conf_full_name(&conf_groups[g]->cases[c], name, sizeof name);
+      conf_full_name(&group->cases[c], name, sizeof name);
       if (strcmp(name, full_name) == 0)
-        return &conf_groups[g]->cases[c];
+        return &group->cases[c];
     }
   return NULL;
 }

@@ -453,9 +453,10 @@ static void forked(void) {
 }
 
 #define N CONF_NO_FAULTS
-#define BOTH(promise, name, meaning, run)                  \
-  {promise, name, meaning, CONF_MAPPED, CONF_REAL, run}, { \
-    promise, name, meaning, CONF_ANY, CONF_INJECTED, run   \
+#define BOTH(promise, name, meaning, run)                             \
+  {promise, name, meaning, CONF_MAPPED | CONF_FILLS, CONF_REAL, run}, \
+      {promise, name, meaning, CONF_ANY, CONF_INJECTED, run}, {       \
+    promise, name, meaning, CONF_ANY, CONF_IN_PAGE, run               \
   }
 
 static const conf_case table[] = {
@@ -479,7 +480,10 @@ static const conf_case table[] = {
     {"fault-zero-fill", "filled-when-pinned", "Bytes that are gone are not reported as filled.", CONF_ANY, CONF_REAL,
      filled_when_pinned},
     {"fault-zero-fill", "many-pages", "Many filled pages break the view.", CONF_ANY, CONF_INJECTED, many_pages},
-    BOTH("fault-zero-fill", "forked", "Pages that a child filled are mixed up with its parent's.", forked),
+    {"fault-zero-fill", "forked", "Pages that a child filled are mixed up with its parent's.",
+     CONF_MAPPED | CONF_FILLS | CONF_FORKS, CONF_REAL, forked},
+    {"fault-zero-fill", "forked", "Pages that a child filled are mixed up with its parent's.", CONF_ANY | CONF_FORKS,
+     CONF_INJECTED, forked},
     BOTH("fault-zero-fill", "threads", "Threads that meet the same bad page fail.", threads_at_once),
 };
 

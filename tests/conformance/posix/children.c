@@ -6,7 +6,7 @@
  * How a child died is seen twice: in its exit status, and, where the system lets a parent trace its child, in the
  * siginfo of the last SIGBUS before its death, which is what a core file would hold.
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #endif
+
+const bool conf_can_fork = true;
 
 static int record_pipe = -1;
 
@@ -104,8 +107,11 @@ void conf_child(void (*body)(void *), void *argument) {
   memset(&end, 0, sizeof end);
   describe(status, &end);
   take_record(ends[0]);
-  if (!end.exited)
-    conf_broken(__FILE__, __LINE__, "a child died of %s", conf_signal_name(end.signal));
+  if (!end.exited) {
+    char name[32];
+    conf_signal_name(end.signal, name, sizeof name);
+    conf_broken(__FILE__, __LINE__, "a child died of %s", name);
+  }
   if (end.code != 0)
     conf_broken(__FILE__, __LINE__, "a child ended with exit code %d", end.code);
 }
@@ -197,14 +203,35 @@ void conf_watch(void (*body)(void *), void *argument, void (*at_first_bus)(void 
 void conf_expect_death(const char *file, int line, const conf_end *end, const void *address, int code) {
   if (end->exited)
     conf_broken(file, line, "the child lived on and ended with exit code %d", end->code);
-  if (end->signal != SIGBUS)
-    conf_broken(file, line, "the child died of %s, not SIGBUS", conf_signal_name(end->signal));
+  if (end->signal != SIGBUS) {
+    char name[32];
+    conf_signal_name(end->signal, name, sizeof name);
+    conf_broken(file, line, "the child died of %s, not SIGBUS", name);
+  }
   if (!end->traced)
     return;
   if (end->address != address && code > 0)
     conf_broken(file, line, "the child died with address %p, not %p", end->address, address);
   if (end->si_code != code)
     conf_broken(file, line, "the child died with signal code %d, not %d", end->si_code, code);
+}
+
+/* The address at which a child is to die, seen by its parent. */
+static const void *volatile *where;
+
+const void *conf_die_at(const void *address) {
+  *where = address;
+  return address;
+}
+
+void conf_expect_kills(void (*body)(void *), void *argument) {
+  conf_end end;
+  if (where == NULL)
+    where = mmap(NULL, sizeof *where, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (where == MAP_FAILED)
+    conf_not_testable("no memory can be shared with a child");
+  conf_watch(body, argument, NULL, NULL, &end);
+  EXPECT_DEATH(&end, *where, BUS_ADRERR);
 }
 
 void conf_become_nobody(void) {
@@ -220,30 +247,15 @@ int conf_probe(int count, char **words) {
   return -1;
 }
 
-const char *conf_signal_name(int number) {
-  switch (number) {
-  case SIGBUS:
-    return "SIGBUS";
-  case SIGSEGV:
-    return "SIGSEGV";
-  case SIGABRT:
-    return "SIGABRT";
-  case SIGKILL:
-    return "SIGKILL";
-  case SIGALRM:
-    return "SIGALRM";
-  case SIGPIPE:
-    return "SIGPIPE";
-  case SIGTRAP:
-    return "SIGTRAP";
-  case SIGILL:
-    return "SIGILL";
-  case SIGFPE:
-    return "SIGFPE";
-  default: {
-    static char text[32];
-    snprintf(text, sizeof text, "signal %d", number);
-    return text;
-  }
-  }
+void conf_signal_name(int number, char *text, size_t size) {
+  static const struct {
+    int number;
+    const char *name;
+  } names[] = {{SIGBUS, "SIGBUS"},   {SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"},
+               {SIGKILL, "SIGKILL"}, {SIGALRM, "SIGALRM"}, {SIGPIPE, "SIGPIPE"},
+               {SIGTRAP, "SIGTRAP"}, {SIGILL, "SIGILL"},   {SIGFPE, "SIGFPE"}};
+  snprintf(text, size, "signal %d", number);
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (names[i].number == number)
+      snprintf(text, size, "%s", names[i].name);
 }

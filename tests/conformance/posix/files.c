@@ -3,11 +3,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fenv.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -15,9 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #ifdef __linux__
+#include <link.h>
 #include <sys/sysmacros.h>
 #endif
 #include <sys/wait.h>
@@ -29,6 +33,15 @@
 #else
 #define HAVE_HEAP_COUNT 0
 #endif
+
+extern const conf_group conf_special, conf_unmappable, conf_signals, conf_stacks;
+
+const conf_group *const conf_platform_groups[] = {&conf_special, &conf_unmappable, &conf_signals, &conf_stacks, NULL};
+
+const bool conf_fills_maps = true;
+const bool conf_has_in_page = false;
+const bool conf_maps_pass_end = true;
+const bool conf_mapped_keep_name = false;
 
 void conf_begin(const conf_case *one, uint32_t access, const char *folder) {
   struct rlimit none = {0, 0};
@@ -144,6 +157,95 @@ uint64_t conf_file_size(const char *path) {
   return (uint64_t)info.st_size;
 }
 
+bool conf_rename(const char *from, const char *to) {
+  return rename(from, to) == 0;
+}
+
+bool conf_remove(const char *path) {
+  return unlink(path) == 0;
+}
+
+const char *const conf_odd_names[] = {"two\nlines",        "tab\tand 'quotes' and \"more\"",
+                                      "-begins-with-dash", "percent %s %n",
+                                      "back\\slash",       "ends.with.dot.",
+                                      "ends with space ",  NULL};
+
+/* Descriptors */
+
+intptr_t conf_handle_open(const char *path, unsigned how) {
+  int access = (how & CONF_WRITE) == 0 ? O_RDONLY : (how & CONF_READ) != 0 ? O_RDWR : O_WRONLY;
+  return must_open(path, access | ((how & CONF_ANEW) != 0 ? O_CREAT | O_TRUNC : 0));
+}
+
+void conf_handle_close(intptr_t handle) {
+  close((int)handle);
+}
+
+int64_t conf_handle_read(intptr_t handle, void *buffer, size_t length) {
+  return read((int)handle, buffer, length);
+}
+
+int64_t conf_handle_write(intptr_t handle, const void *buffer, size_t length) {
+  return write((int)handle, buffer, length);
+}
+
+uint64_t conf_handle_position(intptr_t handle) {
+  return (uint64_t)lseek((int)handle, 0, SEEK_CUR);
+}
+
+void conf_pipe(intptr_t ends[2]) {
+  int both[2];
+  MUST(pipe(both) == 0, "making a pipe");
+  ends[0] = both[0];
+  ends[1] = both[1];
+}
+
+bool conf_sockets(intptr_t ends[2]) {
+  int both[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, both) != 0)
+    return false;
+  ends[0] = both[0];
+  ends[1] = both[1];
+  return true;
+}
+
+bool conf_do_not_wait(intptr_t handle) {
+  return fcntl((int)handle, F_SETFL, O_NONBLOCK) == 0;
+}
+
+intptr_t conf_full_device(void) {
+  return open("/dev/full", O_WRONLY | O_CLOEXEC);
+}
+
+bool conf_is_error(int64_t native, conf_error what) {
+  static const int errors[] = {ENOENT, ENOSPC, EPIPE};
+  return native == errors[what];
+}
+
+const char *conf_error_text(int64_t native) {
+  return strerror((int)native);
+}
+
+/* Faults that are none of the library's */
+
+unsigned char *conf_foreign_page(const char *name) {
+  const char *path = conf_make(name, conf_page);
+  int descriptor = must_open(path, O_RDWR);
+  unsigned char *page = mmap(NULL, conf_page, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (page == MAP_FAILED)
+    conf_not_testable("the file system has no maps: %s", strerror(errno));
+  close(descriptor);
+  conf_truncate(path, 0);
+  return page;
+}
+
+void conf_foreign_heal(const void *address) {
+  uintptr_t page = (uintptr_t)address & ~((uintptr_t)conf_page - 1);
+  if (mmap((void *)page, conf_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+      MAP_FAILED)
+    _exit(99);
+}
+
 void conf_sleep_ms(unsigned milliseconds) {
   struct timespec left = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000L};
   while (nanosleep(&left, &left) != 0 && errno == EINTR)
@@ -156,13 +258,11 @@ void conf_wait_for_clock(void) {
 
 /* Folders */
 
-int conf_folder_make(const char *inside, const char *prefix, char *path, size_t size) {
+int64_t conf_folder_make(const char *inside, const char *prefix, char *path, size_t size) {
   int length = snprintf(path, size, "%s/%sXXXXXX", inside, prefix);
-  if (length < 0 || (size_t)length >= size) {
-    errno = ENAMETOOLONG;
-    return -1;
-  }
-  return mkdtemp(path) != NULL ? 0 : -1;
+  if (length < 0 || (size_t)length >= size)
+    return ENAMETOOLONG;
+  return mkdtemp(path) != NULL ? 0 : errno;
 }
 
 /* Relative to a descriptor, because the cases make paths longer than a system call takes. */
@@ -192,14 +292,18 @@ void conf_folder_remove(const char *path) {
   rmdir(path);
 }
 
-int conf_resolve(const char *path, char *absolute, size_t size) {
+int64_t conf_resolve(const char *path, char *absolute, size_t size) {
   char *found = realpath(path, NULL);
   if (found == NULL)
-    return -1;
+    return errno;
   int length = snprintf(absolute, size, "%s", found);
   free(found);
-  errno = ENAMETOOLONG;
-  return length >= 0 && (size_t)length < size ? 0 : -1;
+  return length >= 0 && (size_t)length < size ? 0 : ENAMETOOLONG;
+}
+
+/* Paths are bytes. */
+void conf_arguments(int *count, char ***words) {
+  (void)count, (void)words;
 }
 
 const char *conf_program_path(const char *called_as) {
@@ -238,6 +342,60 @@ void conf_thread_start(conf_thread *thread, void (*run)(void *), void *argument,
 void conf_thread_join(conf_thread *thread) {
   pthread_join((pthread_t)thread->handle, NULL);
 }
+
+_Noreturn void conf_thread_exit(void) {
+  pthread_exit(NULL);
+}
+
+/* The smallest, and twice it: the signal's frame alone may take most of the first. */
+size_t conf_small_stack(void) {
+  long least = sysconf(_SC_THREAD_STACK_MIN);
+  size_t stack = least > 16384 ? (size_t)least : 16384;
+  return stack * (conf_instrument() != NULL ? 16 : 2);
+}
+
+/* The processor */
+
+bool conf_want_float_exceptions(bool wanted) {
+#ifdef __GLIBC__
+  if (wanted)
+    return feenableexcept(FE_DIVBYZERO | FE_INVALID) != -1;
+  return fedisableexcept(FE_ALL_EXCEPT) != -1;
+#else
+  (void)wanted;
+  return false;
+#endif
+}
+
+bool conf_wants_float_exceptions(void) {
+#ifdef __GLIBC__
+  return fegetexcept() == (FE_DIVBYZERO | FE_INVALID);
+#else
+  return false;
+#endif
+}
+
+bool conf_bears_alignment_flag(void) {
+  return conf_instrument() == NULL;
+}
+
+#ifdef __linux__
+static int run_within(struct dl_phdr_info *info, size_t size, void *argument) {
+  (void)info, (void)size;
+  (*(void (**)(void))argument)();
+  return 1;
+}
+
+bool conf_hold_linker(void (*within)(void)) {
+  dl_iterate_phdr(run_within, &within);
+  return true;
+}
+#else
+bool conf_hold_linker(void (*within)(void)) {
+  (void)within;
+  return false;
+}
+#endif
 
 /* What the process holds */
 

@@ -1,10 +1,10 @@
 /*
- * frames.c - the promises about stacks: forks, threads that end, alternate and small stacks, scopes left by a jump,
- * and libraries that are unloaded.
+ * frames.c - the promises about stacks on POSIX: forks, threads that are cancelled, alternate and given stacks, and
+ * libraries that are unloaded.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <alloca.h>
 #include <errno.h>
@@ -24,36 +24,19 @@
 #include <ucontext.h>
 #endif
 
-static void expect_recovery(conf_damaged *one) {
-  conf_expect_fault(one->file, &one->view, one->data + one->bad + 3, one->bad + 3);
-  conf_expect_fault(one->file, NULL, one->data + one->bad, one->bad);
-}
-
-/* The address at which a child is to die, seen by its parent. */
-static const void *volatile *where;
-
-static void expect_kills(void (*body)(void *)) {
-  conf_end end;
-  where = mmap(NULL, sizeof *where, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (where == MAP_FAILED)
-    conf_not_testable("no memory can be shared with a child");
-  conf_watch(body, NULL, NULL, NULL, &end);
-  EXPECT_DEATH(&end, *where, BUS_ADRERR);
-}
-
 /* fault-fork */
 
 static void recover_and_close(void *argument) {
   conf_damaged *one = argument;
   for (int i = 0; i < 10; i++)
-    expect_recovery(one);
+    conf_expect_recovery(one);
   conf_undamage(one);
 }
 
 static mapfile_status MAPFILE_CALL fork_in_scope(void *argument) {
   conf_damaged *one = argument;
   conf_child(recover_and_close, one);
-  expect_recovery(one);
+  conf_expect_recovery(one);
   conf_load(one->data + one->bad + 50);
   return MAPFILE_OK;
 }
@@ -93,62 +76,15 @@ static void fork_and_fault_in_scope(void) {
   if (getpid() != us)
     _exit(status == MAPFILE_UNKNOWN && fault.offset == one.bad + 60 ? 5 : 6);
   EXPECT_STATUS(status, 1005);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
 /* fault-thread-exit */
 
-static mapfile_status MAPFILE_CALL exit_thread(void *argument) {
-  pthread_exit(argument);
-}
-
-static void exit_in_scope(void *argument) {
-  conf_damaged *one = argument;
-  expect_recovery(one);
-  mapfile_try(one->file, NULL, exit_thread, NULL, NULL);
-}
-
 static void *recover_in_thread(void *argument) {
-  expect_recovery(argument);
+  conf_expect_recovery(argument);
   return NULL;
-}
-
-/* The next thread gets the stack of the one before, with its dead scopes on it. */
-static void thread_exits(void) {
-  conf_damaged one;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  for (int i = 0; i < 200; i++) {
-    conf_thread leaver;
-    pthread_t other;
-    conf_thread_start(&leaver, exit_in_scope, &one, 0);
-    conf_thread_join(&leaver);
-    EXPECT(pthread_create(&other, NULL, recover_in_thread, &one) == 0);
-    pthread_join(other, NULL);
-  }
-  expect_recovery(&one);
-  conf_undamage(&one);
-}
-
-static void touch_where(void *argument) {
-  (void)argument;
-  conf_load(*where);
-}
-
-static void die_after_exit(void *argument) {
-  conf_damaged one;
-  conf_thread thread;
-  (void)argument;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  conf_thread_start(&thread, exit_in_scope, &one, 0);
-  conf_thread_join(&thread);
-  *where = one.data + one.bad + 5;
-  conf_thread_start(&thread, touch_where, NULL, 0);
-  conf_thread_join(&thread);
-}
-
-static void thread_exits_and_other_dies(void) {
-  expect_kills(die_after_exit);
 }
 
 static mapfile_status MAPFILE_CALL wait_to_be_cancelled(void *argument) {
@@ -162,7 +98,7 @@ static mapfile_status MAPFILE_CALL wait_to_be_cancelled(void *argument) {
 
 static void *be_cancelled(void *argument) {
   conf_damaged *one = argument;
-  expect_recovery(one);
+  conf_expect_recovery(one);
   mapfile_try(one->file, NULL, wait_to_be_cancelled, NULL, NULL);
   return NULL;
 }
@@ -207,7 +143,7 @@ static void recover_often(void *argument) {
   stack_t now;
   use_other_stack();
   for (int i = 0; i < 300; i++) {
-    expect_recovery(one);
+    conf_expect_recovery(one);
     EXPECT(sigaltstack(NULL, &now) == 0);
     EXPECT(now.ss_flags == 0 && now.ss_size == OTHER_STACK);
   }
@@ -223,7 +159,7 @@ static void altstack_used(void) {
   for (int i = 0; i < 4; i++)
     conf_thread_join(&threads[i]);
   recover_often(&one);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -235,7 +171,7 @@ static volatile sig_atomic_t handler_ran;
 
 static void scoping_handler(int signo) {
   (void)signo;
-  expect_recovery(in_handler);
+  conf_expect_recovery(in_handler);
   mapfile_fault fault = MAPFILE_FAULT_INIT;
   conf_touch touch = {in_handler->data + in_handler->bad + 9, 0, 0};
   EXPECT_STATUS(mapfile_try(in_handler->file, &in_handler->view, conf_touch_body, &touch, &fault), MAPFILE_UNKNOWN);
@@ -245,7 +181,7 @@ static void scoping_handler(int signo) {
 static mapfile_status MAPFILE_CALL raise_in_scope(void *argument) {
   conf_damaged *one = argument;
   raise(SIGUSR1);
-  expect_recovery(one);
+  conf_expect_recovery(one);
   conf_load(one->data + one->bad + 70);
   return MAPFILE_OK;
 }
@@ -263,7 +199,7 @@ static void altstack_scopes(void) {
   action.sa_flags = SA_ONSTACK;
   EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
   use_other_stack();
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   raise(SIGUSR1);
   for (int i = 2; i <= 20; i++) {
     EXPECT_STATUS(mapfile_try(one.file, NULL, raise_in_scope, &one, &fault), MAPFILE_UNKNOWN);
@@ -278,8 +214,7 @@ static conf_damaged *faulting;
 
 static void faulting_handler(int signo) {
   (void)signo;
-  *where = faulting->data + faulting->bad + 33;
-  conf_load(*where);
+  conf_load(conf_die_at(faulting->data + faulting->bad + 33));
 }
 
 static mapfile_status MAPFILE_CALL raise_only(void *argument) {
@@ -300,12 +235,12 @@ static void die_in_handler(void *argument) {
   action.sa_flags = SA_ONSTACK;
   EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
   use_other_stack();
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   mapfile_try(one.file, NULL, raise_only, NULL, NULL);
 }
 
 static void altstack_handler_dies(void) {
-  expect_kills(die_in_handler);
+  conf_expect_kills(die_in_handler, NULL);
 }
 
 /* A stack that is nobody's: coroutines may be moved or freed while a scope is open. */
@@ -346,7 +281,7 @@ static void coroutine_stack(void) {
   if (conf_instrument() != NULL)
     conf_not_testable("%s does not know other stacks", conf_instrument());
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   coroutine_damage = &one;
   EXPECT(getcontext(&coroutine_context) == 0);
   coroutine_context.uc_stack.ss_sp = malloc(OTHER_STACK);
@@ -358,7 +293,7 @@ static void coroutine_stack(void) {
   EXPECT_UINT(coroutine_reached, 0);
   EXPECT_UINT(coroutine_way, 2);
   free(coroutine_context.uc_stack.ss_sp);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 #else
   conf_not_testable("the C library has no makecontext");
@@ -366,24 +301,6 @@ static void coroutine_stack(void) {
 }
 
 /* fault-small-stack */
-
-static void recover_thrice(void *argument) {
-  for (int i = 0; i < 3; i++)
-    expect_recovery(argument);
-}
-
-static void small_stack(void) {
-  conf_damaged one;
-  conf_thread thread;
-  long least = sysconf(_SC_THREAD_STACK_MIN);
-  size_t stack = least > 16384 ? (size_t)least : 16384;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  /* The smallest, and twice it: the signal's frame alone may take most of the first. */
-  stack *= conf_instrument() != NULL ? 16 : 2;
-  conf_thread_start(&thread, recover_thrice, &one, stack);
-  conf_thread_join(&thread);
-  conf_undamage(&one);
-}
 
 /* A stack that the program made itself, such as a thread pool's. */
 static void given_stack(void) {
@@ -410,7 +327,7 @@ static __attribute__((noinline)) void recover_far_down(conf_damaged *one, unsign
   if (megabytes > 0)
     recover_far_down(one, megabytes - 1);
   else
-    expect_recovery(one);
+    conf_expect_recovery(one);
   EXPECT(room[0] + room[sizeof room - 1] == 2);
 }
 
@@ -418,235 +335,10 @@ static void grown_stack(void) {
   conf_damaged one;
   conf_not_under_valgrind("cannot deliver a signal far down a stack that has just grown");
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   recover_far_down(&one, 5);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
-}
-
-/* fault-dead-frame */
-
-static jmp_buf way_out;
-
-static mapfile_status MAPFILE_CALL jump_out(void *argument) {
-  (void)argument;
-  longjmp(way_out, 1);
-}
-
-static __attribute__((noinline)) void leave_callback(conf_damaged *one) {
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  if (setjmp(way_out) == 0)
-    mapfile_try(one->file, &one->view, jump_out, NULL, &fault);
-}
-
-static mapfile_status MAPFILE_CALL leave_nested_body(void *argument) {
-  conf_damaged *one = argument;
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  return mapfile_try(one->file, &one->view, jump_out, NULL, &fault);
-}
-
-static __attribute__((noinline)) void leave_nested(conf_damaged *one) {
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  if (setjmp(way_out) == 0)
-    mapfile_try(one->file, NULL, leave_nested_body, one, &fault);
-}
-
-#ifdef MAPFILE_TRY
-static __attribute__((noinline)) void leave_in_place_inner(conf_damaged *one) {
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  MAPFILE_TRY(one->file, NULL, &fault) {
-    longjmp(way_out, 1);
-  }
-  MAPFILE_CATCH {
-    _exit(98);
-  }
-  MAPFILE_END_TRY
-}
-
-static __attribute__((noinline)) void leave_in_place(conf_damaged *one) {
-  if (setjmp(way_out) == 0)
-    leave_in_place_inner(one);
-}
-#endif
-
-typedef void (*leaver)(conf_damaged *one);
-
-static const leaver leavers[] = {leave_callback, leave_nested,
-#ifdef MAPFILE_TRY
-                                 leave_in_place
-#endif
-};
-enum { LEAVERS = sizeof leavers / sizeof leavers[0] };
-
-static unsigned leaver_to_try;
-
-static void die_beside(void *argument) {
-  conf_damaged one;
-  (void)argument;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
-  leavers[leaver_to_try](&one);
-  *where = one.data + one.bad + 5;
-  conf_load(*where);
-}
-
-/* The stack has been used again, deeper than the dead frame lay. */
-static __attribute__((noinline)) void touch_below(size_t depth, int filler) {
-  volatile char *room = alloca(depth);
-  memset((char *)room, filler, depth);
-  conf_load(*where);
-  room[depth - 1] = room[0];
-}
-
-static void die_below(void *argument) {
-  conf_damaged one;
-  (void)argument;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
-  leavers[leaver_to_try](&one);
-  *where = one.data + one.bad + 6;
-  touch_below(65536, 0x5a);
-}
-
-/* The same without anything written over the dead frame. */
-static __attribute__((noinline)) void touch_below_untouched(size_t depth) {
-  volatile char *room = alloca(depth);
-  room[0] = 0;
-  conf_load(*where);
-  room[1] = room[0];
-}
-
-static void die_below_untouched(void *argument) {
-  conf_damaged one;
-  (void)argument;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
-  leavers[leaver_to_try](&one);
-  *where = one.data + one.bad + 7;
-  mapfile_view other = MAPFILE_VIEW_INIT;
-  conf_pin(one.file, 0, 10, MAPFILE_ANY, &other);
-  conf_unpin(&other);
-  touch_below_untouched(16384);
-}
-
-static void dead_frame_beside(void) {
-  for (leaver_to_try = 0; leaver_to_try < LEAVERS; leaver_to_try++)
-    expect_kills(die_beside);
-}
-
-static void dead_frame_below(void) {
-  for (leaver_to_try = 0; leaver_to_try < LEAVERS; leaver_to_try++)
-    expect_kills(die_below);
-}
-
-static void dead_frame_after_pin(void) {
-  for (leaver_to_try = 0; leaver_to_try < LEAVERS; leaver_to_try++)
-    expect_kills(die_below_untouched);
-}
-
-/* A dead scope within a live one: the live one takes the fault, beside the dead frame and below it. */
-typedef struct outer_plan {
-  conf_damaged *one;
-  leaver leave;
-  size_t depth;
-  int filler;
-} outer_plan;
-
-static mapfile_status MAPFILE_CALL leave_then_fault(void *argument) {
-  const outer_plan *plan = argument;
-  plan->leave(plan->one);
-  where = (const void *volatile *)&(const void *){plan->one->data + plan->one->bad + 8};
-  if (plan->depth > 0)
-    touch_below(plan->depth, plan->filler);
-  else
-    conf_load(*where);
-  return MAPFILE_OK;
-}
-
-static void dead_frame_in_live(void) {
-  conf_damaged one;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  static const size_t depths[] = {0, 16, 64, 256, 1024, 4096, 65536};
-  static const int fillers[] = {0, 0x5a, 0xff};
-  for (unsigned i = 0; i < LEAVERS; i++)
-    for (unsigned d = 0; d < 7; d++)
-      for (unsigned f = 0; f < 3; f++) {
-        mapfile_fault fault = MAPFILE_FAULT_INIT;
-        outer_plan plan = {&one, leavers[i], depths[d], fillers[f]};
-        EXPECT_STATUS(mapfile_try(one.file, NULL, leave_then_fault, &plan, &fault), MAPFILE_UNKNOWN);
-        EXPECT_RECORD(&fault, one.file, one.data + one.bad + 8, one.bad + 8, MAPFILE_FAULT_READ);
-        expect_recovery(&one);
-      }
-  conf_undamage(&one);
-}
-
-/* Many scopes are left so, one after another and one within another, and never ended. */
-static mapfile_status MAPFILE_CALL go_deeper(void *argument) {
-  outer_plan *plan = argument;
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  if (plan->depth-- == 0)
-    longjmp(way_out, 1);
-  return mapfile_try(plan->one->file, plan->depth % 2 == 0 ? &plan->one->view : NULL, go_deeper, plan, &fault);
-}
-
-static __attribute__((noinline)) void leave_many(conf_damaged *one, size_t depth) {
-  outer_plan plan = {one, NULL, depth, 0};
-  if (setjmp(way_out) == 0)
-    go_deeper(&plan);
-}
-
-static void dead_frames_many(void) {
-  conf_damaged one;
-  conf_damage(&one, "file", 6, 3, conf_live());
-  for (size_t i = 0; i < 200; i++) {
-    leave_many(&one, i % 40);
-    if (i % 7 == 0)
-      expect_recovery(&one);
-  }
-  expect_recovery(&one);
-  conf_undamage(&one);
-}
-
-/* A scope of the same frame is left and entered again and again, without ever ending. */
-static __attribute__((noinline)) int leave_in_loop(conf_damaged *one) {
-  static volatile int rounds;
-  mapfile_fault fault = MAPFILE_FAULT_INIT;
-  rounds = 0;
-  if (setjmp(way_out) == 0)
-    rounds = 0;
-  rounds++;
-  if (rounds < 100)
-    mapfile_try(one->file, NULL, jump_out, NULL, &fault);
-  return rounds;
-}
-
-static void dead_frame_in_loop(void) {
-  conf_damaged one;
-  conf_not_under_valgrind("objects to looking at frames that are gone");
-  conf_damage(&one, "file", 6, 3, conf_live());
-  EXPECT_UINT(leave_in_loop(&one), 100);
-  expect_recovery(&one);
-  conf_undamage(&one);
-}
-
-/* A zero-fill scope that was left by a jump still keeps its mapfile open, and can be ended where it was begun. */
-static __attribute__((noinline)) void leave_zero_fill(mapfile *file, const mapfile_view *view, mapfile_scope *scope) {
-  if (setjmp(way_out) == 0) {
-    EXPECT_STATUS(mapfile_scope_begin(scope, file, view), MAPFILE_OK);
-    jump_out(NULL);
-  }
-}
-
-static void dead_frame_zero_fill(void) {
-  mapfile_scope scope;
-  mapfile *file = conf_open(conf_make("file", 4 * conf_page), 0);
-  mapfile_view view = MAPFILE_VIEW_INIT;
-  conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_ZERO_FILL, &view);
-  MAPFILE_SCOPE_INIT(&scope);
-  leave_zero_fill(file, &view, &scope);
-  EXPECT_STATUS(mapfile_scope_end(&scope, NULL), MAPFILE_OK);
-  conf_unpin(&view);
-  conf_close(file);
 }
 
 /* fault-dlopen: a program that is not linked with the library loads and unloads it. It says itself what it found; exit
@@ -681,9 +373,6 @@ static const conf_case table[] = {
     BOTH("fault-fork", "within", "Recovery fails in a child, or in its parent.", fork_within),
     BOTH("fault-fork", "in-scope", "A scope that was open when the process forked does not work in the child.",
          fork_and_fault_in_scope),
-    BOTH("fault-thread-exit", "exit", "A thread that ended in a scope breaks later threads.", thread_exits),
-    BOTH("fault-thread-exit", "exit-then-fault", "A thread that ended in a scope leaves it armed.",
-         thread_exits_and_other_dies),
     BOTH("fault-thread-exit", "cancelled", "A thread that was cancelled in a scope breaks later threads.",
          thread_cancelled),
     BOTH("fault-altstack", "used", "Recovery fails where the handler runs on an alternate stack.", altstack_used),
@@ -692,20 +381,10 @@ static const conf_case table[] = {
          altstack_handler_dies),
     BOTH("fault-altstack", "coroutine", "A scope on a coroutine's stack is entered though it cannot be left.",
          coroutine_stack),
-    BOTH("fault-small-stack", "small", "Recovery needs more stack than small threads have.", small_stack),
     BOTH("fault-small-stack", "given", "Recovery fails on stacks that the program made.", given_stack),
     BOTH("fault-small-stack", "grown", "Recovery fails far down the main thread's stack.", grown_stack),
-    BOTH("fault-dead-frame", "beside", "A fault jumps into a function that has returned.", dead_frame_beside),
-    BOTH("fault-dead-frame", "below", "A fault jumps into a frame that other calls have overwritten.",
-         dead_frame_below),
-    BOTH("fault-dead-frame", "after-pin", "A fault jumps into a frame that was left by longjmp.", dead_frame_after_pin),
-    BOTH("fault-dead-frame", "in-live", "A scope left by longjmp hides the one around it.", dead_frame_in_live),
-    BOTH("fault-dead-frame", "many", "Many scopes left by longjmp break recovery.", dead_frames_many),
-    BOTH("fault-dead-frame", "loop", "A scope left by longjmp in a loop breaks recovery.", dead_frame_in_loop),
-    {"fault-dead-frame", "zero-fill", "A zero-fill scope left by longjmp cannot be ended.", CONF_ANY, N,
-     dead_frame_zero_fill},
     {"fault-dlopen", "load-and-unload", "Unloading the library leaves a handler that is not there.", CONF_ONCE,
      CONF_REAL, load_and_unload},
 };
 
-CONF_GROUP(conf_frames, "stacks");
+CONF_GROUP(conf_stacks, "stacks on POSIX");

@@ -6,7 +6,7 @@
  * The process is a new one, not only a fork, so that every case begins with a library that has done nothing yet. It
  * leads a process group, which is ended with it.
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Where the record goes, for the process that conf_run_process starts. */
+enum { RECORD_DESCRIPTOR = 3 };
+
+void conf_report(conf_outcome outcome, const char *text) {
+  conf_record_write(RECORD_DESCRIPTOR, outcome, text);
+}
 
 static int64_t now_ms(void) {
   struct timespec now;
@@ -30,11 +37,11 @@ static _Noreturn void become(const conf_run *run, int record) {
     dup2(nothing, 0);
   /* Nothing a case prints may get between the lines of the table. */
   dup2(2, 1);
-  if (record == CONF_RECORD_DESCRIPTOR)
+  if (record == RECORD_DESCRIPTOR)
     fcntl(record, F_SETFD, 0);
   else
-    dup2(record, CONF_RECORD_DESCRIPTOR);
-  for (int other = CONF_RECORD_DESCRIPTOR + 1; other < 64; other++)
+    dup2(record, RECORD_DESCRIPTOR);
+  for (int other = RECORD_DESCRIPTOR + 1; other < 64; other++)
     close(other);
   execv(run->program, run->words);
   _exit(127);
@@ -73,9 +80,10 @@ void conf_ignore_broken_pipes(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
-int conf_run_process(conf_run *run) {
+int64_t conf_run_process(conf_run *run) {
   int ends[2], status = 0;
   memset(run->record, 0, sizeof run->record);
+  run->death[0] = '\0';
   run->timed_out = false;
   if (pipe(ends) != 0)
     return errno;
@@ -98,7 +106,8 @@ int conf_run_process(conf_run *run) {
   kill(-child, SIGKILL);
   while (waitpid(child, &status, 0) < 0 && errno == EINTR)
     continue;
-  run->exited = WIFEXITED(status);
-  run->code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+  run->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  if (WIFSIGNALED(status))
+    conf_signal_name(WTERMSIG(status), run->death, sizeof run->death);
   return 0;
 }

@@ -5,7 +5,7 @@
  *
  * What must kill the process is tried in a child, whose last siginfo is looked at.
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,30 +40,6 @@ static void make_note(void) {
     conf_not_testable("no memory can be shared with a child");
 }
 
-/* A page that faults and that the library knows nothing of: mapped by mmap, its file cut. */
-static unsigned char *make_foreign(const char *name) {
-  const char *path = conf_make(name, conf_page);
-  int descriptor = open(path, O_RDWR | O_CLOEXEC);
-  unsigned char *page = mmap(NULL, conf_page, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (page == MAP_FAILED)
-    conf_not_testable("the file system has no maps: %s", strerror(errno));
-  close(descriptor);
-  conf_truncate(path, 0);
-  return page;
-}
-
-static void heal_foreign(const void *address) {
-  uintptr_t page = (uintptr_t)address & ~((uintptr_t)conf_page - 1);
-  if (mmap((void *)page, conf_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-      MAP_FAILED)
-    _exit(99);
-}
-
-static void expect_recovery(conf_damaged *one) {
-  conf_expect_fault(one->file, &one->view, one->data + one->bad + 3, one->bad + 3);
-  conf_expect_fault(one->file, NULL, one->data + one->bad, one->bad);
-}
-
 /* Touch what lies at note->address within a scope over view (or the mapfile), which does not cover it. */
 static void touch_noted(mapfile *file, const mapfile_view *view) {
   conf_touch touch = {(const unsigned char *)note->address, 0, 0};
@@ -73,72 +49,12 @@ static void touch_noted(mapfile *file, const mapfile_view *view) {
 
 /* fault-range */
 
-static void after_scope(void *argument) {
-  conf_damaged *one = argument;
-  conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
-  note->address = one->data + one->bad + 77;
-  conf_load(note->address);
-}
-
-static void in_other_view(void *argument) {
-  conf_damaged *one = argument;
-  mapfile_view head = MAPFILE_VIEW_INIT;
-  conf_damage(one, "file", 6, 3, conf_live());
-  conf_pin(one->file, 0, 2 * conf_page, conf_live(), &head);
-  expect_recovery(one);
-  note->address = one->data + one->bad + 1;
-  touch_noted(one->file, &head);
-}
-
-static void in_next_page(void *argument) {
-  conf_damaged *one = argument;
-  mapfile_view part = MAPFILE_VIEW_INIT;
-  conf_damage(one, "file", 6, 3, conf_live());
-  conf_pin(one->file, 5, 4 * conf_page - 5, conf_live(), &part);
-  const unsigned char *data = (const unsigned char *)part.data - 5;
-  conf_expect_fault(one->file, &part, data + 4 * conf_page - 1, 4 * conf_page - 1);
-  note->address = part.kind == MAPFILE_KIND_LIVE ? data + 4 * conf_page : one->data + 4 * conf_page;
-  touch_noted(one->file, &part);
-}
-
-static void in_other_file(void *argument) {
-  conf_damaged *one = argument;
-  conf_damaged other;
-  conf_damage(one, "file", 6, 3, conf_live());
-  conf_damage(&other, "other", 6, 3, conf_live());
-  expect_recovery(one);
-  note->address = other.data + other.bad + 2;
-  touch_noted(one->file, NULL);
-}
-
 static void in_foreign_map(void *argument) {
   conf_damaged *one = argument;
   conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
-  note->address = make_foreign("foreign") + 123;
+  conf_expect_recovery(one);
+  note->address = conf_foreign_page("foreign") + 123;
   touch_noted(one->file, NULL);
-}
-
-static void in_other_thread_body(void *argument) {
-  (void)argument;
-  conf_load(note->address);
-}
-
-static mapfile_status MAPFILE_CALL wait_for_thread(void *argument) {
-  conf_thread thread;
-  conf_thread_start(&thread, in_other_thread_body, NULL, 0);
-  conf_thread_join(&thread);
-  (void)argument;
-  return MAPFILE_OK;
-}
-
-static void in_other_thread(void *argument) {
-  conf_damaged *one = argument;
-  conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
-  note->address = one->data + one->bad + 9;
-  mapfile_try(one->file, NULL, wait_for_thread, NULL, NULL);
 }
 
 static void ignoring(void *argument) {
@@ -152,30 +68,6 @@ static void expect_kills(void (*body)(void *), void (*at_first_bus)(void *)) {
   make_note();
   conf_watch(body, &one, at_first_bus, NULL, &end);
   EXPECT_DEATH(&end, note->address, BUS_ADRERR);
-}
-
-static void range_after_scope(void) {
-  expect_kills(after_scope, NULL);
-}
-
-static void range_other_view(void) {
-  expect_kills(in_other_view, NULL);
-}
-
-static void range_next_page(void) {
-  expect_kills(in_next_page, NULL);
-}
-
-static void range_other_file(void) {
-  expect_kills(in_other_file, NULL);
-}
-
-static void range_foreign(void) {
-  expect_kills(in_foreign_map, NULL);
-}
-
-static void range_other_thread(void) {
-  expect_kills(in_other_thread, NULL);
 }
 
 static void range_ignored(void) {
@@ -194,7 +86,7 @@ static void only_foreign(void *argument) {
   (void)argument;
   conf_pin(file, 0, MAPFILE_TO_END, conf_live(), &view);
   conf_expect_good(file, &view, view.data);
-  note->address = make_foreign("foreign") + 123;
+  note->address = conf_foreign_page("foreign") + 123;
   touch_noted(file, &view);
 }
 
@@ -207,7 +99,7 @@ static void touch_nothing(void *argument) {
   conf_damaged *one = argument;
   signal(SIGSEGV, SIG_DFL);
   conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
+  conf_expect_recovery(one);
   note->address = (const void *)0x10;
   touch_noted(one->file, NULL);
 }
@@ -262,7 +154,7 @@ static void healing(int signo, siginfo_t *info, void *context) {
   note_signal(signo, info);
   (void)context;
   if (info->si_code > 0)
-    heal_foreign(info->si_addr);
+    conf_foreign_heal(info->si_addr);
 }
 
 static void install(void (*handler)(int, siginfo_t *, void *), int flags, struct sigaction *before) {
@@ -309,9 +201,9 @@ static void range_original(void) {
   conf_damaged one;
   install(skipping, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  conf_touch touch = {make_foreign("foreign") + 45, 0, 0};
+  conf_touch touch = {conf_foreign_page("foreign") + 45, 0, 0};
   for (int i = 0; i < 50; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     EXPECT_STATUS(mapfile_try(one.file, NULL, load_skipped, &touch, NULL), MAPFILE_OK);
     EXPECT_UINT(touch.value, 0x5a5);
     EXPECT_UINT(touch.reached, i + 1);
@@ -332,7 +224,7 @@ static void range_to_previous(void) {
   conf_damaged one;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   EXPECT_UINT(seen.calls, 0);
   conf_load(one.data + one.bad + 5);
   EXPECT_UINT(seen.calls, 1);
@@ -404,12 +296,12 @@ static void send_everywhere(conf_damaged *one, sender send, void (*expect)(int c
   for (int i = 0; i < 3; i++) {
     send();
     expect(++count);
-    expect_recovery(one);
+    conf_expect_recovery(one);
     EXPECT_STATUS(mapfile_try(one->file, NULL, send_in_scope, &send, NULL), MAPFILE_OK);
     expect(++count);
     EXPECT_STATUS(mapfile_try(one->file, &one->view, send_in_scope, &send, NULL), MAPFILE_OK);
     expect(++count);
-    expect_recovery(one);
+    conf_expect_recovery(one);
     EXPECT_STATUS(mapfile_handler_check(), MAPFILE_OK);
   }
 }
@@ -429,7 +321,7 @@ static void user_to_handler(void) {
   conf_damaged one;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (unsigned i = 0; i < SENDERS; i++) {
     seen.calls = 0;
     send_everywhere(&one, senders[i].send, expect_seen);
@@ -446,7 +338,7 @@ static void user_ignored(void) {
   conf_damaged one;
   signal(SIGBUS, SIG_IGN);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (unsigned i = 0; i < SENDERS; i++)
     send_everywhere(&one, senders[i].send, expect_nothing);
   conf_undamage(&one);
@@ -457,7 +349,7 @@ static void send_to_default(void *argument) {
   conf_damaged one;
   sender send = senders[which / 2].send;
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   note->sender = getpid();
   if (which % 2 == 0)
     send();
@@ -495,7 +387,7 @@ static void user_alias(void) {
   int sent = 0;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (unsigned i = 0; i < 2 * sizeof codes / sizeof codes[0]; i++) {
     int result = -1;
     memset(&made_up, 0, sizeof made_up);
@@ -507,7 +399,7 @@ static void user_alias(void) {
       continue;
     expect_seen(++sent);
     EXPECT(seen.code == codes[i / 2]);
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
   }
   EXPECT(sent > 0);
   conf_undamage(&one);
@@ -540,10 +432,10 @@ static void chaining_two(int signo, siginfo_t *info, void *context) {
 }
 
 static void touch_foreign(conf_damaged *one, const char *name) {
-  conf_touch touch = {make_foreign(name) + 7, 0, 0};
+  conf_touch touch = {conf_foreign_page(name) + 7, 0, 0};
   EXPECT_STATUS(mapfile_try(one->file, NULL, conf_touch_body, &touch, NULL), MAPFILE_OK);
   EXPECT_UINT(touch.reached, 1);
-  conf_load(make_foreign(name) + 8);
+  conf_load(conf_foreign_page(name) + 8);
 }
 
 static void order_before(void) {
@@ -551,7 +443,7 @@ static void order_before(void) {
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, 2 * i);
   }
@@ -563,11 +455,11 @@ static void order_after_chaining(void) {
   conf_damaged one;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   install(chaining_one, SA_ONSTACK, &chain_one.next);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_CHANGED);
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, 2 * i);
     EXPECT_UINT(chain_one.calls, 4 * i);
@@ -575,17 +467,17 @@ static void order_after_chaining(void) {
   /* The foreign handler goes again, and all is as before it came. */
   EXPECT(sigaction(SIGBUS, &chain_one.next, NULL) == 0);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_OK);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
 static void chaining_to_default(void *argument) {
   conf_damaged *one = argument;
   conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
+  conf_expect_recovery(one);
   install(chaining_one, 0, &chain_one.next);
-  expect_recovery(one);
-  note->address = make_foreign("foreign") + 123;
+  conf_expect_recovery(one);
+  note->address = conf_foreign_page("foreign") + 123;
   touch_noted(one->file, NULL);
 }
 
@@ -597,7 +489,7 @@ static void order_lost(void) {
   conf_damaged one;
   conf_damage(&one, "file", 6, 3, conf_live());
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_UNSUPPORTED);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_OK);
   install(healing, 0, NULL);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_CHANGED);
@@ -605,7 +497,7 @@ static void order_lost(void) {
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_OK);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, 2 * i);
   }
@@ -613,7 +505,7 @@ static void order_lost(void) {
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_CHANGED);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_OK);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -622,11 +514,11 @@ static void order_rearmed_over_chaining(void) {
   conf_damaged one;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   install(chaining_one, 0, &chain_one.next);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, 2 * i);
     EXPECT_UINT(chain_one.calls, 2 * i);
@@ -635,7 +527,7 @@ static void order_rearmed_over_chaining(void) {
   install(chaining_two, 0, &chain_two.next);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, 60 + 2 * i);
     EXPECT_UINT(chain_two.calls, 2 * i);
@@ -646,7 +538,7 @@ static void order_rearmed_over_chaining(void) {
   expect_seen(before + 1);
   by_sigqueue();
   expect_seen(before + 2);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -656,11 +548,11 @@ static void order_chaining_again(void) {
   conf_damaged one;
   install(healing, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (int i = 0; i < 4; i++) {
     install(chaining_one, 0, &chain_one.next);
     EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     int before = seen.calls;
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, before + 2);
@@ -673,11 +565,11 @@ static void order_chaining_again(void) {
 static void rearmed_to_default(void *argument) {
   conf_damaged *one = argument;
   conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
+  conf_expect_recovery(one);
   install(chaining_one, 0, &chain_one.next);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
-  expect_recovery(one);
-  note->address = make_foreign("foreign") + 123;
+  conf_expect_recovery(one);
+  note->address = conf_foreign_page("foreign") + 123;
   touch_noted(one->file, NULL);
 }
 
@@ -693,11 +585,11 @@ static void order_taken_away(void) {
   install(chaining_one, 0, &chain_one.next);
   first = chain_one.next;
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   EXPECT(sigaction(SIGBUS, &first, NULL) == 0);
   EXPECT_STATUS(mapfile_handler_check(), MAPFILE_CHANGED);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   touch_foreign(&one, "foreign");
   EXPECT_UINT(seen.calls, 2);
   EXPECT_UINT(chain_one.calls, 0);
@@ -709,7 +601,7 @@ static void order_taken_away(void) {
   static void other_##number(int signo, siginfo_t *info, void *context) { \
     (void)signo, (void)context;                                           \
     if (info->si_code > 0)                                                \
-      heal_foreign(info->si_addr);                                        \
+      conf_foreign_heal(info->si_addr);                                   \
     seen.calls = number;                                                  \
   }
 OTHER(1)
@@ -746,7 +638,7 @@ static void order_many(void) {
       break;
     EXPECT_STATUS(status, MAPFILE_OK);
     most = i + 1;
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, most);
   }
@@ -765,7 +657,7 @@ static void order_turns(void) {
   for (int i = 0; i < 100; i++) {
     install(i % 2 == 0 ? other_1 : other_2, 0, NULL);
     EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     EXPECT_UINT(seen.calls, i % 2 == 0 ? 1 : 2);
   }
@@ -794,7 +686,7 @@ static void order_mask_of_previous(void) {
   conf_damaged one;
   install_masking(0);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   touch_foreign(&one, "foreign");
   EXPECT(seen.blocked_usr1 && seen.blocked_bus);
   expect_unmasked();
@@ -806,7 +698,7 @@ static void order_mask_of_previous(void) {
   raise(SIGBUS);
   EXPECT(seen.blocked_usr1 && !seen.blocked_bus);
   expect_unmasked();
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -820,12 +712,12 @@ static void order_plain_previous(void) {
   conf_damaged one;
   signal(SIGBUS, plain_handler);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (int i = 1; i <= 10; i++) {
     raise(SIGBUS);
     EXPECT_UINT(seen.calls, i);
     EXPECT(seen.number == SIGBUS);
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
   }
   conf_undamage(&one);
 }
@@ -834,11 +726,11 @@ static void use_up_reset_hand(void *argument) {
   conf_damaged *one = argument;
   install(healing, (int)SA_RESETHAND, NULL);
   conf_damage(one, "file", 6, 3, conf_live());
-  expect_recovery(one);
-  conf_load(make_foreign("first") + 1);
+  conf_expect_recovery(one);
+  conf_load(conf_foreign_page("first") + 1);
   EXPECT_UINT(seen.calls, 1);
-  expect_recovery(one);
-  note->address = make_foreign("second") + 2;
+  conf_expect_recovery(one);
+  note->address = conf_foreign_page("second") + 2;
   touch_noted(one->file, NULL);
 }
 
@@ -875,14 +767,14 @@ static void order_jumping_previous(void) {
   conf_damaged one;
   install(jumping, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  unsigned char *foreign = make_foreign("foreign");
+  unsigned char *foreign = conf_foreign_page("foreign");
   for (int i = 1; i <= 60; i++) {
     EXPECT_UINT(jump_out_of(&one, foreign + i, i % 3 != 0), 1);
     EXPECT_UINT(seen.calls, i);
     EXPECT(seen.address == foreign + i);
     expect_unmasked();
     if (i % 2 == 0)
-      expect_recovery(&one);
+      conf_expect_recovery(&one);
   }
   conf_undamage(&one);
 }
@@ -892,15 +784,15 @@ static void order_jumping_under_chain(void) {
   conf_damaged one;
   install(jumping, 0, NULL);
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   install(chaining_one, 0, &chain_one.next);
   EXPECT_STATUS(mapfile_handler_rearm(), MAPFILE_OK);
-  unsigned char *foreign = make_foreign("foreign");
+  unsigned char *foreign = conf_foreign_page("foreign");
   for (int i = 1; i <= 60; i++) {
     EXPECT_UINT(jump_out_of(&one, foreign + (i % 2) * 5, i % 3 != 0), 1);
     EXPECT_UINT(seen.calls, i);
     EXPECT_UINT(chain_one.calls, i);
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
   }
   conf_undamage(&one);
 }
@@ -932,7 +824,7 @@ static void order_host(void) {
   EXPECT_STATUS(mapfile_handler_configure(0), MAPFILE_BUSY);
   install(hosting, SA_ONSTACK, NULL);
   for (int i = 1; i <= 30; i++) {
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     touch_foreign(&one, "foreign");
     raise(SIGBUS);
     EXPECT_UINT(host_calls, 5 * i);
@@ -1038,11 +930,11 @@ static void mask_kept(void) {
   take_state(&before);
   conf_damage(&one, "file", 6, 3, conf_live());
   expect_same_state(&before, true);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   expect_same_state(&before, false);
   take_state(&after_first);
   for (int i = 0; i < 1000; i++)
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
   expect_same_state(&after_first, true);
   mapfile_fault fault = MAPFILE_FAULT_INIT;
   EXPECT_STATUS(mapfile_try(one.file, &one.view, conf_touch_body, &(conf_touch){one.data + one.bad, 0, 0}, &fault),
@@ -1070,14 +962,14 @@ static void mask_of_the_moment(void) {
                 MAPFILE_UNKNOWN);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
   EXPECT(sigismember(&mask, SIGUSR2) && !sigismember(&mask, SIGBUS) && !sigismember(&mask, SIGUSR1));
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
 static void errno_body_set(void) {
   conf_damaged one;
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (int i = 0; i < 20; i++) {
     conf_touch touch = {one.data + one.bad + 1, 0, 0};
     mapfile_fault fault = MAPFILE_FAULT_INIT;
@@ -1120,7 +1012,7 @@ static void mask_ticking(void) {
   conf_damage(&one, "file", 6, 3, conf_live());
   start_ticking();
   for (int i = 0; i < 3000 || ticks < 5; i++)
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
   stop_ticking();
   conf_undamage(&one);
 }
@@ -1245,7 +1137,7 @@ static void blocked_thread(void *argument) {
   EXPECT(sigismember(&mask, SIGBUS));
   /* Not for ever: it is looked at again when the signal is let through. */
   block_bus(SIG_UNBLOCK);
-  expect_recovery(one);
+  conf_expect_recovery(one);
 }
 
 static void blocked_first(void) {
@@ -1254,7 +1146,7 @@ static void blocked_first(void) {
   conf_damage(&one, "file", 6, 3, conf_live());
   conf_thread_start(&thread, blocked_thread, &one, 0);
   conf_thread_join(&thread);
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_thread_start(&thread, blocked_thread, &one, 0);
   conf_thread_join(&thread);
   conf_undamage(&one);
@@ -1267,7 +1159,7 @@ static void unblocked_thread(void *argument) {
   sigaddset(&others, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &others, NULL);
   block_bus(SIG_BLOCK);
-  expect_recovery(one);
+  conf_expect_recovery(one);
   pthread_sigmask(SIG_BLOCK, NULL, &mask);
   EXPECT(sigismember(&mask, SIGUSR1) && !sigismember(&mask, SIGBUS));
 }
@@ -1399,13 +1291,6 @@ static void syscall_innocent(void) {
   }
 
 static const conf_case table[] = {
-    BOTH("fault-range", "after-scope", "A fault after a scope has ended is hidden.", range_after_scope),
-    BOTH("fault-range", "other-view", "A scope swallows faults of another view.", range_other_view),
-    BOTH("fault-range", "next-page", "A scope swallows faults beside its view.", range_next_page),
-    BOTH("fault-range", "other-file", "A scope swallows faults of another file.", range_other_file),
-    BOTH("fault-range", "foreign", "A scope swallows faults of other code, or they die without their address.",
-         range_foreign),
-    BOTH("fault-range", "other-thread", "A scope swallows faults of another thread.", range_other_thread),
     BOTH("fault-range", "ignored", "A fault spins for ever where SIGBUS was ignored.", range_ignored),
     {"fault-range", "healed", "A program that should have died lives on, or recovery no longer works.", CONF_MAPPED,
      CONF_REAL, range_healed},

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "../conformance.h"
+#include "posix.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,15 +6,11 @@
  * Only x86 has state that a jump out of the middle of a function leaves wrong: the x87 register stack, the direction
  * flag and the alignment flag. What the program set itself, the rounding mode, must stay everywhere.
  */
-#include "../conformance.h"
+#include "conformance.h"
 
 #include <fenv.h>
 #include <math.h>
 #include <string.h>
-
-static void expect_recovery(conf_damaged *one) {
-  conf_expect_fault(one->file, &one->view, one->data + one->bad + 3, one->bad + 3);
-}
 
 /* Sums of long double numbers: NaN where the x87 stack has no room. */
 static __attribute__((noinline)) long double add_up(const volatile long double *numbers) {
@@ -140,7 +136,7 @@ static void state_direction(void) {
     EXPECT((flags & DIRECTION_FLAG) == 0);
     EXPECT(after[0] == 7 && after[63] == 7 && conf_is_zero(before, sizeof before));
   }
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -169,10 +165,10 @@ static mapfile_status MAPFILE_CALL alignment_body(void *argument) {
 /* With the alignment flag left set, the next unaligned load is a fault. */
 static void state_alignment(void) {
   conf_damaged one;
-  if (conf_instrument() != NULL)
-    conf_not_testable("%s makes unaligned accesses of its own", conf_instrument());
+  if (!conf_bears_alignment_flag())
+    conf_not_testable("the system, or what watches over the program, makes unaligned accesses of its own");
   conf_damage(&one, "file", 6, 3, conf_live());
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   for (int i = 0; i < 20; i++) {
     mapfile_fault fault = MAPFILE_FAULT_INIT;
     conf_touch touch = {one.data + one.bad + 1, 0, 0};
@@ -181,7 +177,7 @@ static void state_alignment(void) {
     EXPECT_STATUS(status, MAPFILE_UNKNOWN);
     EXPECT((flags & ALIGNMENT_FLAG) == 0);
   }
-  expect_recovery(&one);
+  conf_expect_recovery(&one);
   conf_undamage(&one);
 }
 
@@ -214,7 +210,7 @@ static void state_rounding(void) {
     /* Stored each time: the x87 would compare a rounded number with one that is longer. */
     volatile double divided = third / 3, again;
     volatile long double long_divided = long_third / 3, long_again;
-    expect_recovery(&one);
+    conf_expect_recovery(&one);
     EXPECT(fegetround() == modes[i]);
     again = third / 3;
     long_again = long_third / 3;
@@ -226,35 +222,28 @@ static void state_rounding(void) {
 
 /* Floating-point exceptions that the program asked to be told of. */
 static void state_exceptions(void) {
-#ifdef __GLIBC__
   conf_damaged one;
   conf_not_under_valgrind("has no floating-point exceptions");
   conf_damage(&one, "file", 6, 3, conf_live());
-  feenableexcept(FE_DIVBYZERO | FE_INVALID);
+  if (!conf_want_float_exceptions(true))
+    conf_not_testable("the C library cannot enable floating-point exceptions");
   for (int i = 0; i < 20; i++) {
-    expect_recovery(&one);
-    EXPECT(fegetexcept() == (FE_DIVBYZERO | FE_INVALID));
+    conf_expect_recovery(&one);
+    EXPECT(conf_wants_float_exceptions());
   }
-  fedisableexcept(FE_ALL_EXCEPT);
+  conf_want_float_exceptions(false);
   conf_undamage(&one);
-#else
-  conf_not_testable("the C library cannot enable floating-point exceptions");
-#endif
 }
 
-#define BOTH(promise, name, meaning, run)                  \
-  {promise, name, meaning, CONF_MAPPED, CONF_REAL, run}, { \
-    promise, name, meaning, CONF_ANY, CONF_INJECTED, run   \
-  }
-
 static const conf_case table[] = {
-    BOTH("fault-cpu-state", "expression", "After some faults floating-point sums are NaN.", state_expression),
-    BOTH("fault-cpu-state", "x87", "After some faults floating-point sums are NaN.", state_x87),
-    BOTH("fault-cpu-state", "direction", "After a fault copying runs backwards and destroys memory.", state_direction),
-    BOTH("fault-cpu-state", "alignment", "After a fault unaligned accesses kill the program.", state_alignment),
-    BOTH("fault-cpu-state", "rounding", "After a fault numbers are rounded differently.", state_rounding),
-    BOTH("fault-cpu-state", "exceptions", "After a fault floating-point exceptions are set differently.",
-         state_exceptions),
+    CONF_BOTH("fault-cpu-state", "expression", "After some faults floating-point sums are NaN.", state_expression),
+    CONF_BOTH("fault-cpu-state", "x87", "After some faults floating-point sums are NaN.", state_x87),
+    CONF_BOTH("fault-cpu-state", "direction", "After a fault copying runs backwards and destroys memory.",
+              state_direction),
+    CONF_BOTH("fault-cpu-state", "alignment", "After a fault unaligned accesses kill the program.", state_alignment),
+    CONF_BOTH("fault-cpu-state", "rounding", "After a fault numbers are rounded differently.", state_rounding),
+    CONF_BOTH("fault-cpu-state", "exceptions", "After a fault floating-point exceptions are set differently.",
+              state_exceptions),
 };
 
 CONF_GROUP(conf_processor, "processor state");
