@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Two processors that do twice the work of one in at most this many times its time count as free. */
 static const double free_cores_time = 1.12;
@@ -21,12 +18,6 @@ static const double free_cores_time = 1.12;
    hardly ever be left alone. */
 enum { PATIENCE = 12, TRIES = 6 };
 static const double long_sample = 0.02;
-
-double measure_now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 void sample_start(struct sample *sample) {
   sample->own_clock = true;
@@ -128,46 +119,16 @@ void group_extent(const struct group *group, int contender, double *low, double 
   }
 }
 
-/* Seconds of processor time that the whole machine and this process have used so far. */
-static void processor_time(double *machine, double *own) {
-  unsigned long long user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, steal = 0;
-  struct rusage usage;
-  FILE *stat = fopen("/proc/stat", "r");
-  *machine = 0;
-  if (stat != NULL) {
-    if (fscanf(stat, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &wait, &irq, &soft,
-               &steal) == 8) {
-      *machine = (double)(user + nice + system + irq + soft + steal) / (double)sysconf(_SC_CLK_TCK);
-    }
-    fclose(stat);
-  }
-  getrusage(RUSAGE_SELF, &usage);
-  *own = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-}
-
-long measure_lost_processor(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_nivcsw;
-}
-
-static double processor_clock(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 /* Takes one sample, as the round's cost. In a disturbed one the processor's time is the better measure, where there is
    only the whole run to measure: all contenders work on what is cached, and none waits for anything. */
 static bool measure_once(struct group *group, struct contender *contender, int round, double *all) {
   struct sample sample = {contender->context, contender->count, 0, 0, false};
   long lost = measure_lost_processor();
-  double used = processor_clock();
+  double used = measure_processor_clock();
   double started = measure_now();
   const char *wrong = contender->run(&sample);
   *all = measure_now() - started;
-  used = processor_clock() - used;
+  used = measure_processor_clock() - used;
   contender->disturbed = lost != measure_lost_processor();
   if (wrong != NULL) {
     return group_fail(group, "%s: %s", contender->name, wrong);
@@ -269,13 +230,13 @@ bool group_measure(struct group *group) {
   if (group->failure[0] != '\0' || !measure_round(group, 0, 0)) {
     return false;
   }
-  processor_time(&machine_before, &own_before);
+  measure_processor_time(&machine_before, &own_before);
   double started = measure_now();
   if (!measure_rounds(group)) {
     return false;
   }
   double elapsed = measure_now() - started;
-  processor_time(&machine_after, &own_after);
+  measure_processor_time(&machine_after, &own_after);
   double others = (machine_after - machine_before - (own_after - own_before)) / elapsed;
   group->others = others > 0 ? others : 0;
   judge(group);

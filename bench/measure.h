@@ -107,11 +107,21 @@ void group_extent(const struct group *group, int contender, double *low, double 
 void sample_start(struct sample *sample);
 void sample_stop(struct sample *sample);
 
-/* CLOCK_MONOTONIC, in seconds. */
+/*
+ * Clocks, of the platform
+ */
+
+/* A clock that is never set, in seconds. */
 double measure_now(void);
 
-/* How often the system has taken the processor from this process to give it to another. */
+/* How often the system has taken the processor from this process to give it to another; 0 where it does not tell. */
 long measure_lost_processor(void);
+
+/* Seconds of processor time that this process has used. */
+double measure_processor_clock(void);
+
+/* The same, and that of the whole machine; 0 where it does not tell. */
+void measure_processor_time(double *machine, double *own);
 
 #ifdef __cplusplus
 }

@@ -100,6 +100,18 @@ static const char *setjmp_with_mask(struct sample *sample) {
   return NULL;
 }
 
+/* What no scope in place can be without: registers saved, and one call into the library, here one that does nothing. */
+static const char *setjmp_and_call(struct sample *sample) {
+  sigjmp_buf registers; /* on the stack, as a scope is */
+  for (volatile uint64_t i = 0; i < sample->count; i++) {
+    if (sigsetjmp(registers, 0) != 0) {
+      return "came back by a jump";
+    }
+    mapfile_version(NULL);
+  }
+  return NULL;
+}
+
 static const char *read_a_byte(struct sample *sample) {
   char byte;
   for (volatile uint64_t i = 0; i < sample->count; i++) {
@@ -152,6 +164,8 @@ void bench_scope(struct group *group, const struct plan *plan) {
   int masked = group_add(group, "sigsetjmp(buf, 1)", setjmp_with_mask, NULL, CALLS);
   int byte = group_add(group, "pread of one byte", read_a_byte, NULL, CALLS);
   group_add(group, "the loop alone", only_the_loop, NULL, SCOPES);
+  int least = group_add(group, "sigsetjmp(buf, 0) and an empty call", setjmp_and_call, NULL, SCOPES);
+  group_compare(group, least, COMPARE_TIME, byte, 0);
   int forms[] = {group_add(group, "mapfile_try over a view", try_view, NULL, SCOPES),
                  group_add(group, "mapfile_try over a mapfile", try_file, NULL, SCOPES),
                  group_add(group, "MAPFILE_TRY over a view", in_place_view, NULL, SCOPES),

@@ -495,14 +495,17 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
  */
 #if defined(__GNUC__)
 #if defined(_WIN32)
-#define MAPFILE_IF_ENTERED_(scope, file, view) if (mapfile_scope_save(&(scope), file, view, (scope).fault) == 0) {
+#define MAPFILE_IF_ENTERED_(scope, file, view, record) if (mapfile_scope_save(&(scope), file, view, record) == 0) {
 #else
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
 #define MAPFILE_SAVE_REGISTERS(buffer) _setjmp(buffer) /* setjmp would save the signal mask by a system call */
 #else
 #define MAPFILE_SAVE_REGISTERS(buffer) setjmp(buffer)
 #endif
-#define MAPFILE_IF_ENTERED_(scope, file, view)          \
+/* The record's address is stored before the registers are saved: to a compiler that has not seen it go, a record of the
+   enclosing function would still hold in the CATCH block what it held before. */
+#define MAPFILE_IF_ENTERED_(scope, file, view, record)  \
+  (scope).fault = (record);                             \
   if (MAPFILE_SAVE_REGISTERS((scope).registers) == 0) { \
     mapfile_scope_enter(&(scope), file, view, (scope).fault);
 #endif
@@ -510,14 +513,11 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 #define MAPFILE_NAME_(a, b) MAPFILE_JOIN_(a, b)
 #define MAPFILE_SCOPE_ MAPFILE_NAME_(mapfile_scope_at_line_, __LINE__)
 
-/* The record's address is stored before the registers are saved: to a compiler that has not seen it go, a record of the
-   enclosing function would still hold in the CATCH block what it held before. */
 #define MAPFILE_TRY(file, view, record)                                                 \
   {                                                                                     \
     mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
     MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
-    MAPFILE_SCOPE_.fault = (record);                                                    \
-    MAPFILE_IF_ENTERED_(MAPFILE_SCOPE_, file, view)
+    MAPFILE_IF_ENTERED_(MAPFILE_SCOPE_, file, view, record)
 #define MAPFILE_CATCH \
   }                   \
   else

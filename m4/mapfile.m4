@@ -198,7 +198,8 @@ AC_DEFUN([MF_CHECK_BUILTIN_SETJMP], [
 
 dnl MF_WIN32: what is only to be known on Windows: is a frame of structured exception handling written with __try?
 AC_DEFUN([MF_WIN32],
-[MF_COMPILE_FLAGS([MF_CFLAGS], [-fms-extensions])
+[dnl A library's own variables lie near its code.
+MF_COMPILE_FLAGS([MF_CFLAGS], [-fms-extensions -mcmodel=small])
 AC_MSG_CHECKING([for __try])
 mf_saved_CFLAGS=$CFLAGS
 CFLAGS="$CFLAGS $MF_CFLAGS"

@@ -421,22 +421,19 @@ kernel_headers() {
 # without being installed, since the architecture need not be enabled on this system for that. Sets check_variables for
 # configure; fails where they cannot be had.
 fetch_check() {
-  local root=$WORK/$1 package lib=$WORK/$1/files/usr/lib/$2
+  local root=$WORK/$1 package lib=$WORK/$1/files/usr/lib/$2 mirror
+  local -a apt_options
   check_variables=(CHECK_CFLAGS="-I$root/files/usr/include"
     CHECK_LIBS="$lib/libcheck.a $lib/libsubunit.a -lm -lrt -pthread")
   [ ! -f "$root/done" ] || return 0
-  have apt-get || return 1
+  mirror=$(debian_mirror) || return 1
   rm -rf "$root"
-  mkdir -p "$root/lists/partial" "$root/cache/archives/partial" "$root/files"
-  : >"$root/status"
-  # shellcheck disable=SC2016 # apt-get fills these in
-  apt-get indextargets --format "deb [arch=$1] \$(SITE) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' |
-    grep -v -e '-security ' -e '-updates ' | sort -u >"$root/sources.list"
-  local -a private=(-q -o "Dir::Etc::SourceList=$root/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o "Dir::State::Lists=$root/lists" -o "Dir::State::status=$root/status" -o "Dir::Cache=$root/cache"
-    -o "APT::Architecture=$1" -o "APT::Architectures=$1" -o APT::Sandbox::User=)
-  apt-get "${private[@]}" update || return 1
-  (cd "$root/cache" && apt-get "${private[@]}" download check libsubunit-dev) || return 1
+  mkdir -p "$root/files"
+  printf 'deb [arch=%s] %s main\n' "$1" "$mirror" >"$root/sources.list"
+  private_apt "$root"
+  apt_options+=(-o "APT::Architecture=$1" -o "APT::Architectures=$1")
+  apt-get "${apt_options[@]}" update || return 1
+  (cd "$root/cache" && apt-get "${apt_options[@]}" download check libsubunit-dev) || return 1
   for package in "$root"/cache/*.deb; do dpkg -x "$package" "$root/files" || return 1; done
   rm -rf "$root/lists" "$root/cache"
   touch "$root/done"

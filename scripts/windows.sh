@@ -107,14 +107,17 @@ make_prefix() {
     wine_tool wine64 reg add 'HKCU\Software\Wine' /v Version /d win10 /f && wine_tool wineserver -w
 }
 
-stop_wine() {
+# At the end of the stage, also when it is told to stop.
+end_wine() {
+  trap '' TERM INT HUP
   wine_tool wineserver -k || true
+  rm -rf "$TMPDIR"
 }
 
 # start_wine KINDS: Wine's server, which stays until the stage ends, however it ends. Should it be left over all the
 # same, it goes a minute after its last program.
 start_wine() {
-  trap 'stop_wine; rm -rf "$TMPDIR"' EXIT
+  trap end_wine EXIT
   once "${WINEPREFIX##*/}" "$(wine_tool wine64 --version) $1" make_prefix ||
     skip "Wine could not be set up (see the log)"
   wine_tool wineserver -p60
@@ -214,7 +217,8 @@ mount_in_trixie() {
 # The stages
 #
 
-# build_windows NAME HOST ARGUMENT...: build in build/check/NAME, with all that the tests need.
+# build_windows NAME HOST ARGUMENT...: build in build/check/NAME, with all that the tests need. libtool is not to ask
+# Wine for the Windows names of folders: that would be the Wine of the user's home, and wine-run does without them.
 build_windows() {
   local name=$1 host=$2
   shift 2
@@ -223,7 +227,8 @@ build_windows() {
     note_skip "what uses Check" "Check could not be built for $host"
     count 0 0 1
   }
-  build_in "$name" --host="$host" PKG_CONFIG=false "${check_variables[@]}" "$@"
+  build_in "$name" --host="$host" PKG_CONFIG=false lt_cv_to_host_file_cmd=func_convert_file_noop \
+    "${check_variables[@]}" "$@"
   make check TESTS=
 }
 
@@ -278,9 +283,9 @@ stage_win32() {
 stage_mingw_clang() {
   local host=x86_64-w64-mingw32 bad=0
   need_commands clang $host-gcc-win32
-  build_windows mingw-clang $host CXX=no \
-    CC="clang --target=$host -fms-extensions" \
-    LDFLAGS="-L$(dirname "$($host-gcc-win32 -print-libgcc-file-name)")"
+  # clang does not find the folder of gcc's library, and then talks of it each time it does not link.
+  build_windows mingw-clang $host CXX=no CC="clang --target=$host -fms-extensions -Qunused-arguments \
+    -L$(dirname "$($host-gcc-win32 -print-libgcc-file-name)")"
   look_at_dll $host
   wine_prefix
   check_on_wine || bad=1

@@ -37,8 +37,8 @@ enum { MF_ELSEWHERE = 1 };
  *
  * mf_thread *os_thread(void)             the calling thread's record (the calling fiber's, where there are such); never
  *                                        NULL
- * mf_thread *os_thread_guess(void)       the same, quicker: perhaps another fiber's, or one that is nobody's; right
- *                                        where the caller's frame lies on the stack that it names
+ * mf_thread *os_thread_guess(void)       the same, quicker: perhaps NULL or another fiber's; right where the caller's
+ *                                        frame lies on the stack that it names
  * mf_thread *os_thread_in_handler(void)  the same in a fault handler, without allocating: NULL where there is none yet
  * OS_FRAME_ADDRESS()                     where the calling function's frame lies
  * OS_RUN(scope, body, argument, status)  run body(argument) so that os_land(scope) comes back here: false after

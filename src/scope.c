@@ -263,7 +263,7 @@ static const struct record_start {
    on its stack and is the outermost, the record is as new. False: look with care. */
 static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
   mf_thread *thread = os_thread_guess();
-  bool usual = thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
+  bool usual = thread != NULL && thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
                memcmp(fault, &empty_record, sizeof empty_record) == 0;
   if (MF_UNLIKELY(!usual))
     return false;
@@ -286,13 +286,13 @@ static mapfile_status record_refusal(mapfile_fault *fault, mapfile_status status
   return status;
 }
 
-static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                      mapfile_fault *fault) {
+static MF_NOINLINE int enter_or_jump(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                     mapfile_fault *fault) {
   mapfile_status status = MAPFILE_INVALID;
   if (fault != NULL)
     status = enter_with_care(scope, file, view, fault, SCOPE_ARMED);
   if (status == MAPFILE_OK)
-    return;
+    return 0;
   record_refusal(fault, status);
   scope->leave = NULL;
   scope->state = SCOPE_IDLE;
@@ -302,7 +302,7 @@ static MF_NOINLINE void enter_or_jump(mapfile_scope *scope, mapfile *file, const
 MF_HOT int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                             mapfile_fault *fault) {
   if (fault == NULL || !enter_quickly(scope, file, view, fault))
-    enter_or_jump(scope, file, view, fault);
+    return enter_or_jump(scope, file, view, fault);
   return 0;
 }
 

@@ -78,12 +78,8 @@ static inline mf_thread *os_thread(void) {
   return record != NULL ? &record->thread : &win_find_thread(true)->thread;
 }
 
-/* The record of nobody, whose stack has no size. */
-extern win_thread win_spare_thread;
-
 static inline mf_thread *os_thread_guess(void) {
-  win_thread *record = win_slot();
-  return record != NULL ? &record->thread : &win_spare_thread.thread;
+  return (mf_thread *)win_slot();
 }
 
 static inline mf_thread *os_thread_in_handler(void) {

@@ -77,7 +77,7 @@ static DWORD thread_slot, fiber_slot;
 static win_thread *free_records; /* under records_lock */
 
 /* For threads that could get none: they have no scopes (os_fault_prepare_thread), and share their native error. */
-win_thread win_spare_thread;
+static win_thread spare;
 
 /* A thread ends or a fiber is deleted. The record stays readable: another thread's slot may still lead to it. */
 static void CALLBACK give_back(void *value) {
@@ -154,13 +154,13 @@ win_thread *win_find_thread(bool make) {
     TlsSetValue(thread_slot, record);
   }
   SetLastError(error);
-  return record != NULL || !make ? record : &win_spare_thread;
+  return record != NULL || !make ? record : &spare;
 }
 
 /* The event that the calling thread's reading and writing waits for; NULL with LastError set. */
 void *win_thread_event(void) {
   win_thread *record = win_find_thread(true);
-  if (record == &win_spare_thread) {
+  if (record == &spare) {
     SetLastError(ERROR_NOT_ENOUGH_MEMORY);
     return NULL;
   }
