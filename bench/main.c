@@ -34,7 +34,8 @@ static const struct {
 } benches[] = {{"scope", bench_scope},       {"pin", bench_pin},         {"fault", bench_fault},
                {"access", bench_access},     {"scan", bench_scan},       {"scan-small", bench_scan_small_pages},
                {"find", bench_find},         {"open-1K", bench_open_1k}, {"open-16K", bench_open_16k},
-               {"open-64K", bench_open_64k}, {"open-1M", bench_open_1m}, {"many", bench_many}};
+               {"open-64K", bench_open_64k}, {"open-1M", bench_open_1m}, {"many", bench_many},
+               {"window", bench_window}};
 
 enum { BENCHES = sizeof benches / sizeof benches[0], ROUNDS = 21, LEAST_ROUNDS = 9, SIZE = 64 };
 

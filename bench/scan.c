@@ -106,7 +106,7 @@ static void compare_all(struct group *group, struct material *material) {
   group_compare(group, scan, COMPARE_SPEED, map, 0.98);
   group_compare(group, scan, COMPARE_SPEED, reading, 0);
   group_compare(group, copying, COMPARE_SPEED, map, 0);
-  group_compare(group, copying, COMPARE_SPEED, reading, 0);
+  group_compare(group, copying, COMPARE_SPEED, reading, 0.95);
   group_compare(group, view, COMPARE_SPEED, map, 0);
   if (group_measure(group)) {
     double gigabytes = (double)material->size / 1e9;

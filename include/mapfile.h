@@ -190,27 +190,32 @@ enum {
 #define MAPFILE_IDLE_NEVER UINT32_MAX
 
 typedef struct mapfile_options {
-  uint32_t size;         /* sizeof(mapfile_options); a larger struct from a newer header is accepted while the
-                            members this library does not know are zero, else UNSUPPORTED */
-  uint32_t flags;        /* MAPFILE_WRITE ... */
-  uint32_t access;       /* MAPFILE_ACCESS_... */
-  uint32_t create_mode;  /* permission bits of a created file, before the umask; 0: 0666 (POSIX) */
-  uint64_t map_bytes;    /* most address space that this mapfile's maps may take; 0: only the process's limit */
-  uint64_t map_count;    /* most maps this mapfile may have; 0: only the process's limit */
-  uint64_t reserve;      /* bytes of file to make room for in address space, so that a file that grows up to there
-                            needs no new map; 0: a little more than the file */
-  uint64_t stream_limit; /* most bytes a stream may have; 0: 64 MiB. More is LIMIT */
-  uint32_t idle_ms;      /* park the mapfile (group 7) once nothing of it has been pinned or read for so many
-                            milliseconds; 0: 2000 on Windows, elsewhere never; MAPFILE_IDLE_NEVER */
-  uint32_t share;        /* MAPFILE_SHARE_...; mapfile_open only */
-  uint64_t reserved[5];  /* zero */
+  uint32_t size;          /* sizeof(mapfile_options); a larger struct from a newer header is accepted while the
+                             members this library does not know are zero, else UNSUPPORTED */
+  uint32_t flags;         /* MAPFILE_WRITE ... */
+  uint32_t access;        /* MAPFILE_ACCESS_... */
+  uint32_t create_mode;   /* permission bits of a created file, before the umask; 0: 0666 (POSIX) */
+  uint64_t map_bytes;     /* most address space that this mapfile's maps may take; 0: only the process's limit */
+  uint64_t map_count;     /* most maps this mapfile may have; 0: only the process's limit */
+  uint64_t reserve;       /* bytes of file to make room for in address space, so that a file that grows up to there
+                             needs no new map; 0: a little more than the file */
+  uint64_t stream_limit;  /* most bytes a stream may have; 0: 64 MiB. More is LIMIT */
+  uint32_t idle_ms;       /* park the mapfile (group 7) once nothing of it has been pinned or read for so many
+                             milliseconds; 0: 2000 on Windows, elsewhere never; MAPFILE_IDLE_NEVER */
+  uint32_t share;         /* MAPFILE_SHARE_...; mapfile_open only */
+  uint64_t cache_bytes;   /* most memory that windows of this mapfile may take, where it is read: 0: only the process's
+                             limit */
+  uint32_t revalidate_ms; /* how long a window may be used again without asking the system whether the file has
+                             changed; 0: it is always asked, but for MAPFILE_IMMUTABLE */
+  uint32_t reserved0;     /* zero */
+  uint64_t reserved[3];   /* zero */
 } mapfile_options;
 
-#define MAPFILE_OPTIONS_INIT                                                                              \
-  {                                                                                                       \
-    (uint32_t)sizeof(mapfile_options), 0, MAPFILE_ACCESS_AUTO, 0, 0, 0, 0, 0, 0, MAPFILE_SHARE_DEFAULT, { \
-      0, 0, 0, 0, 0                                                                                       \
-    }                                                                                                     \
+#define MAPFILE_OPTIONS_INIT                                                                                       \
+  {                                                                                                                \
+    (uint32_t)sizeof(mapfile_options), 0, MAPFILE_ACCESS_AUTO, 0, 0, 0, 0, 0, 0, MAPFILE_SHARE_DEFAULT, 0, 0, 0, { \
+      0, 0, 0                                                                                                      \
+    }                                                                                                              \
   }
 
 /*
@@ -284,14 +289,17 @@ typedef struct mapfile_statistics {
   uint64_t map_count_limit; /* the budgets in force */
   uint64_t map_bytes_limit; /* UINT64_MAX: none */
   uint64_t parks;           /* times that a mapfile was parked so far, by a call or when idle */
-  uint64_t reserved[4];
+  uint64_t cache_bytes;     /* memory of windows: parts of files that copied access keeps (docs/limits.md) */
+  uint64_t cache_loads;     /* windows read so far */
+  uint64_t cache_misses;    /* copied pins that were read, wholly or in part, instead, so far */
+  uint64_t reserved[1];
 } mapfile_statistics;
 
-#define MAPFILE_STATISTICS_INIT                                                    \
-  {                                                                                \
-    (uint32_t)sizeof(mapfile_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
-      0, 0, 0, 0                                                                   \
-    }                                                                              \
+#define MAPFILE_STATISTICS_INIT                                                             \
+  {                                                                                         \
+    (uint32_t)sizeof(mapfile_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
+      0                                                                                     \
+    }                                                                                       \
   }
 
 /* Counts for one mapfile, or for the process where file is NULL. Counts taken while other threads work are a
@@ -375,22 +383,25 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view);
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_view_check(const mapfile_view *view);
 
 typedef struct mapfile_limits {
-  uint32_t size;        /* sizeof(mapfile_limits) */
-  uint32_t reserved0;   /* zero */
-  uint64_t map_count;   /* most maps of all mapfiles; 0: the default, three quarters of what the system allows */
-  uint64_t map_bytes;   /* most address space of all maps; 0: the default, no limit on 64-bit hosts */
-  uint64_t reserved[6]; /* zero */
+  uint32_t size;      /* sizeof(mapfile_limits) */
+  uint32_t reserved0; /* zero */
+  uint64_t map_count; /* most maps of all mapfiles; 0: the default, three quarters of what the system allows */
+  uint64_t map_bytes; /* most address space of all maps; 0: the default, no limit on 64-bit hosts */
+  uint64_t
+      cache_bytes; /* most memory of all windows, which copied access keeps; 0: the default, 64 MiB on 64-bit hosts,
+                      32 MiB on 32-bit ones; less than a window (1, say): none are kept; UINT64_MAX: no limit */
+  uint64_t reserved[5]; /* zero */
 } mapfile_limits;
 
-#define MAPFILE_LIMITS_INIT                      \
-  {                                              \
-    (uint32_t)sizeof(mapfile_limits), 0, 0, 0, { \
-      0, 0, 0, 0, 0, 0                           \
-    }                                            \
+#define MAPFILE_LIMITS_INIT                         \
+  {                                                 \
+    (uint32_t)sizeof(mapfile_limits), 0, 0, 0, 0, { \
+      0, 0, 0, 0, 0                                 \
+    }                                               \
   }
 
-/* Set the budgets of the process. Idle maps above them are given up at once; pinned ones as they are unpinned, and no
-   new one is made until then. INVALID for NULL, a wrong size or reserved members that are not zero. */
+/* Set the budgets of the process. Idle maps and windows above them are given up at once; pinned ones as they are
+   unpinned, and no new one is made until then. INVALID for NULL, a wrong size or reserved members that are not zero. */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits);
 
 /*

@@ -121,6 +121,10 @@ size_t mf_budget_window(const mapfile *file) {
   return window;
 }
 
+static void note_excess(void) {
+  atomic_store(&mf_process_state.over_limits, !process_has_room(0, 0) || mf_windows_over_limit());
+}
+
 /* Every pooled segment is looked at once: set_limits may take as long as there are maps, a pin may not. */
 static void give_up_excess(void) {
   for (uint64_t left = mf_process_state.maps; left > 0 && !process_has_room(0, 0); left--) {
@@ -130,17 +134,21 @@ static void give_up_excess(void) {
     mf_process_state.clock_hand = segment->clock_next;
     evict(segment);
   }
-  atomic_store(&mf_process_state.over_limits, !process_has_room(0, 0));
+  note_excess();
 }
 
 /* Unpin while the limits are exceeded. Counted down under the lock, so that the segment cannot be gone before it has
    been looked at: its mapfile may be closed by another thread as soon as nothing of it is pinned. */
-void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe) {
+void mf_budget_unpin(unsigned mark, uintptr_t thing, mf_stripe *stripe) {
   os_lock();
-  atomic_fetch_sub(&stripe->pins, 1);
-  if (!process_has_room(0, 0))
-    evict(segment);
-  atomic_store(&mf_process_state.over_limits, !process_has_room(0, 0));
+  if (mark == MF_MARK_WINDOW) {
+    mf_window_unpin((mf_window *)thing, stripe);
+  } else {
+    atomic_fetch_sub(&stripe->pins, 1);
+    if (!process_has_room(0, 0))
+      evict((mf_segment *)thing);
+  }
+  note_excess();
   os_unlock();
 }
 
@@ -154,6 +162,7 @@ static mapfile_status set_limits(const mapfile_limits *limits) {
   os_lock();
   mf_process_state.map_count_limit = limits->map_count != 0 ? limits->map_count : default_map_count();
   mf_process_state.map_bytes_limit = limits->map_bytes != 0 ? limits->map_bytes : default_map_bytes();
+  mf_windows_set_limit(limits->cache_bytes);
   give_up_excess();
   os_unlock();
   return MAPFILE_OK;
@@ -165,7 +174,7 @@ mapfile_status MAPFILE_CALL mapfile_set_limits(const mapfile_limits *limits) {
 }
 
 static uint64_t pinned_views(const mapfile *file) {
-  uint64_t sum = atomic_load(&file->loose_views);
+  uint64_t sum = atomic_load(&file->loose_views) + mf_windows_pins(file);
   for (const mf_segment *segment = file->segments; segment != NULL && segment->stripes != NULL;
        segment = segment->file_next)
     sum += mf_segment_pins(segment);
@@ -185,6 +194,7 @@ static void count_file(const mapfile *file, mapfile_statistics *counts) {
   counts->filled_pages = atomic_load(&file->filled_pages);
   counts->map_count_limit = file->map_count_limit;
   counts->map_bytes_limit = file->map_bytes_limit;
+  mf_windows_count(file, counts);
 }
 
 static void count_process(mapfile_statistics *counts) {
@@ -208,6 +218,7 @@ static void count_process(mapfile_statistics *counts) {
   counts->filled_pages = atomic_load(&mf_process_state.filled_pages);
   counts->map_count_limit = mf_process_state.map_count_limit;
   counts->map_bytes_limit = mf_process_state.map_bytes_limit;
+  mf_windows_count(NULL, counts);
 }
 
 static mapfile_status count(mapfile *file, mapfile_statistics *statistics) {

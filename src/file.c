@@ -32,8 +32,8 @@ static mapfile_status take_options(const mapfile_options *given, mapfile_options
       !mf_all_zero((const unsigned char *)given + sizeof *options, given->size - sizeof *options))
     return MAPFILE_UNSUPPORTED;
   memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
-  if (!mf_all_zero(options->reserved, sizeof options->reserved) || (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0 ||
-      (options->share & ~(uint32_t)KNOWN_SHARES) != 0)
+  if (options->reserved0 != 0 || !mf_all_zero(options->reserved, sizeof options->reserved) ||
+      (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0 || (options->share & ~(uint32_t)KNOWN_SHARES) != 0)
     return MAPFILE_UNSUPPORTED;
   if (options->access > MAPFILE_ACCESS_COPIED)
     return MAPFILE_INVALID;
@@ -132,6 +132,8 @@ static void take_over(mapfile *file, const source *from, const mapfile_options *
   file->share = options->share;
   file->map_bytes_limit = options->map_bytes != 0 ? options->map_bytes : UINT64_MAX;
   file->map_count_limit = options->map_count != 0 ? options->map_count : UINT64_MAX;
+  file->cache_limit = options->cache_bytes != 0 ? options->cache_bytes : UINT64_MAX;
+  file->revalidate_ms = options->revalidate_ms;
   file->reserve = options->reserve;
   atomic_init(&file->touched, 1);
 }
@@ -265,13 +267,16 @@ static mapfile_status close_file(mapfile *file) {
     return MAPFILE_INVALID;
   os_lock();
   mf_fill_settle(file);
-  if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0)
+  if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0 || mf_windows_pins(file) != 0)
     status = MAPFILE_BUSY;
   else
     status = mf_segments_close(file);
   if (status == MAPFILE_OK) {
     mf_inject_forget(file);
+    mf_windows_close(file);
     unlink_from_process(file);
+    if (mf_process_state.open_files == 0)
+      mf_windows_end();
     file->magic = MF_MAGIC_CLOSED;
   }
   os_unlock();
@@ -317,9 +322,12 @@ mapfile_status mf_file_look(mapfile *file, os_file_info *now) {
 }
 
 void mf_file_learn(mapfile *file, const os_file_info *now) {
+  bool changed = mf_file_difference(&file->known, now) != MAPFILE_OK;
   file->known = *now;
   file->looks++;
   atomic_store(&file->size, now->size);
+  if (changed)
+    mf_windows_drop(file);
 }
 
 /* The lock is not held while the system is asked, so another thread may have learned something newer meanwhile; then

@@ -109,7 +109,7 @@ void mf_idle_touch(mapfile *file) {
  */
 
 static bool is_pinned(const mapfile *file) {
-  if (atomic_load(&file->loose_views) != 0 || atomic_load(&file->users) != 0)
+  if (atomic_load(&file->loose_views) != 0 || atomic_load(&file->users) != 0 || mf_windows_pins(file) != 0)
     return true;
   for (const mf_segment *segment = file->segments; segment != NULL; segment = segment->file_next)
     if (segment->stripes == NULL || mf_segment_pins(segment) != 0)

@@ -84,6 +84,19 @@ struct mf_segment {
 
 enum { MF_GATE_CLOSED = 0, MF_GATE_OPEN = 1 };
 
+/* Windows that copied access keeps (window.c): those that wait to be looked at, in two rings. */
+typedef struct mf_window mf_window;
+typedef struct mf_windows mf_windows;
+typedef struct mf_queue {
+  mf_window *head;
+  uint64_t bytes;
+} mf_queue;
+typedef struct mf_queues {
+  struct mf_queues *next, *previous; /* NULL: of a mapfile that has none */
+  mf_queue shorter, main;
+  atomic_uint doubt; /* whether it pays to load windows */
+} mf_queues;
+
 /* A copied view in plain memory; the bytes follow. */
 typedef struct mf_copy {
   size_t length;
@@ -106,6 +119,8 @@ struct mapfile {
   bool owned;       /* native, or the file that was opened by its path, is closed with the mapfile */
   os_name *name;    /* what to open again after parking; NULL where that is not done */
   uint64_t map_bytes_limit, map_count_limit; /* UINT64_MAX: none of its own */
+  uint64_t cache_limit;                      /* the same */
+  uint32_t revalidate_ms;
   uint64_t reserve;
   unsigned char *stream; /* a stream's bytes; NULL: a file */
 
@@ -116,7 +131,9 @@ struct mapfile {
   atomic_uint touched;  /* pinned or held since the idle thread last looked; for ever where it does not */
   unsigned slot_shift;  /* a pin looks in slot (offset >> slot_shift) % MF_SLOTS */
   _Atomic(mf_segment *) slots[2][MF_SLOTS];
-  atomic_size_t loose_views; /* views that no segment counts: copied, empty, own */
+  _Atomic(mf_windows *) windows; /* set with the lock held */
+  atomic_uint_fast64_t cache_bytes, cache_misses;
+  atomic_size_t loose_views; /* views that no segment and no window counts: copied, empty, own */
   atomic_size_t copied_bytes;
   atomic_size_t filled_pages; /* raised by the handler */
   atomic_size_t fills_jumped; /* zero-fill scopes that a jump went over; raised by the handler */
@@ -137,6 +154,11 @@ struct mapfile {
   mf_segment *segments, *last_segment;
   mf_segment *spares;
   mf_injection *injections;
+  mf_window *first_window;
+  mf_windows *outgrown; /* tables that were replaced; freed with the mapfile */
+  mf_queues queues;     /* of its windows, where cache_limit is its own */
+  uint64_t cache_loads;
+  uint64_t drops; /* how often all windows were given up */
   uint64_t maps, mapped_bytes;
   uint64_t maps_made, evictions, fallbacks, parks;
   size_t fill_scopes;
@@ -200,7 +222,8 @@ bool mf_budget_make_room(mapfile *file, uint64_t maps, uint64_t bytes, bool thor
 bool mf_budget_evict_idle(unsigned most);                                                /* locked */
 size_t mf_budget_window(const mapfile *file);                                            /* locked */
 void mf_budget_count(mapfile *file, int64_t maps, int64_t bytes);                        /* locked */
-void mf_budget_unpin(mf_segment *segment, mf_stripe *stripe);
+/* thing: what the view's mark says. */
+void mf_budget_unpin(unsigned mark, uintptr_t thing, mf_stripe *stripe);
 
 /*
  * The address index: which segment holds an address. Read by the fault handler without waiting. (registry.c)
@@ -253,6 +276,38 @@ static inline void mf_file_touch(mapfile *file) {
 }
 
 /*
+ * Windows (window.c): parts of a file that copied access keeps in memory
+ */
+
+/* One that is pinned, until pins of the stripe is lowered. */
+typedef struct mf_pinned {
+  mf_window *window;
+  mf_stripe *stripe;
+  unsigned char *bytes; /* of the range asked for */
+} mf_pinned;
+
+void mf_windows_begin(void);
+void mf_windows_after_fork(void); /* locked */
+/* Pin a window that is there, whether it is current or not: no lock, no system call. */
+bool mf_window_pin_kept(mapfile *file, uint64_t offset, size_t length, mf_pinned *pinned);
+/* Pin a current window that holds the range, perhaps by loading it. False: read what is asked for. told: what the
+   system has just told of the file, or NULL. */
+bool mf_window_pin(mapfile *file, uint64_t offset, size_t length, const os_file_info *told, mf_pinned *pinned);
+/* As mf_read_plain, but what is kept of the range is taken from there. */
+mapfile_status mf_window_read(mapfile *file, uint64_t offset, void *buffer, size_t length, const os_file_info *told,
+                              size_t *done);
+/* The file is not any more what was read. Views keep what they show. */
+void mf_windows_drop(mapfile *file);            /* locked */
+uint64_t mf_windows_pins(const mapfile *file);  /* locked */
+void mf_windows_close(mapfile *file);           /* locked; nothing is pinned */
+void mf_windows_end(void);                      /* locked; no mapfile is open */
+void mf_windows_set_limit(uint64_t bytes);      /* locked */
+bool mf_windows_over_limit(void);               /* locked */
+void mf_window_unpin(mf_window *, mf_stripe *); /* locked */
+/* file NULL: of the process, and their pins are added. */
+void mf_windows_count(const mapfile *file, mapfile_statistics *counts); /* locked */
+
+/*
  * Parking (park.c). Not for streams, whose bytes are in memory.
  */
 
@@ -292,7 +347,8 @@ enum {
   MF_MARK_POOLED = 1, /* thing: mf_segment, counted by the stripe */
   MF_MARK_COPY = 2,   /* thing: mf_copy */
   MF_MARK_PLAIN = 3,  /* nothing: empty, or a stream's memory */
-  MF_MARK_OWN = 4,    /* thing: mf_segment of this view alone */
+  MF_MARK_WINDOW = 4, /* thing: mf_window, counted by the stripe */
+  MF_MARK_OWN = 5,    /* thing: mf_segment of this view alone */
   MF_MARK_THING = 0xff,
   MF_MARK_VERIFY = 0x100
 };
@@ -303,7 +359,7 @@ static inline bool mf_view_is_pinned(const mapfile_view *view) {
 
 /* Pinned, without VERIFY and without memory that may have been filled: a scope over it ends without a further look. */
 static inline bool mf_view_is_simple(const mapfile_view *view) {
-  return view->internal[MF_VIEW_MARK] - (MF_MARK | MF_MARK_POOLED) <= MF_MARK_PLAIN - MF_MARK_POOLED;
+  return view->internal[MF_VIEW_MARK] - (MF_MARK | MF_MARK_POOLED) <= MF_MARK_WINDOW - MF_MARK_POOLED;
 }
 
 static inline unsigned mf_view_thing(const mapfile_view *view) {

@@ -232,6 +232,13 @@ unsigned os_processors(void);
 /* Milliseconds of a clock that nobody sets. */
 uint64_t os_milliseconds(void);
 void os_sleep(uint32_t milliseconds);
+/* The time now, in nanoseconds as in os_file_info. */
+int64_t os_file_clock(void);
+/* With the lock held, which is free meanwhile: wait until another thread calls os_load_done. May end early for no
+   reason. */
+void os_load_wait(void);
+/* With the lock held: wake all who wait so. */
+void os_load_done(void);
 
 /* Run it in a thread of its own that nobody waits for, not even at the end of the process; it takes no signals and
    needs little stack. With the lock held. LIMIT, NO_MEMORY: there can be no thread now. */

@@ -97,10 +97,10 @@ static mapfile_status shut(mapfile *file) {
 
 mapfile_status mf_file_release(mapfile *file, bool asked) {
   mf_fill_settle(file);
-  if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0)
+  if (atomic_load(&file->loose_views) != 0 || file->fill_scopes != 0 || mf_windows_pins(file) != 0)
     return MAPFILE_BUSY;
   bool closing = may_close(file, asked);
-  bool parks = closing || file->segments != NULL;
+  bool parks = closing || file->segments != NULL || file->first_window != NULL;
   mapfile_status status = closing ? shut(file) : MAPFILE_OK;
   if (status != MAPFILE_OK)
     return status;
@@ -114,6 +114,7 @@ mapfile_status mf_file_release(mapfile *file, bool asked) {
     os_close(file->handle);
     file->handle = MF_NO_HANDLE;
   }
+  mf_windows_drop(file);
   mf_idle_unwatch(file);
   if (parks) {
     file->parks++;

@@ -31,11 +31,13 @@ void mf_process_begin(void) {
   mf_page_size = os_page_size();
   mf_map_unit = os_map_unit();
   mf_budget_begin();
+  mf_windows_begin();
 }
 
 void mf_process_after_fork(void) {
   /* A reader in another thread at the moment of the fork does not exist in the child. */
   atomic_store(&readers, 0);
+  mf_windows_after_fork();
 }
 
 mapfile_status mf_begin(void) {

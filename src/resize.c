@@ -45,6 +45,7 @@ static mapfile_status set_size(mapfile *file, uint64_t size) {
     now.size = size;
   }
   mf_file_learn(file, &now);
+  mf_windows_drop(file);
   return MAPFILE_OK;
 }
 

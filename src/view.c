@@ -57,6 +57,13 @@ static void fill_pooled(mapfile_view *view, mapfile *file, uint64_t offset, size
   view->internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_POOLED;
 }
 
+static void fill_window(mapfile_view *view, mapfile *file, uint64_t offset, size_t length, const mf_pinned *pinned) {
+  fill_view(view, file, offset, length, pinned->bytes, MAPFILE_KIND_COPIED);
+  view->internal[MF_VIEW_THING] = (uintptr_t)pinned->window;
+  view->internal[MF_VIEW_STRIPE] = (uintptr_t)pinned->stripe;
+  view->internal[MF_VIEW_MARK] = MF_MARK | MF_MARK_WINDOW;
+}
+
 /* Promise: a pin inside a mapped segment makes no system call and takes no lock. First count, then look at the gate
    (docs/protocol.md); in the other order an eviction between the two would unmap what this view shows. */
 static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t length, mapfile_view *view) {
@@ -80,11 +87,23 @@ static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t len
   return true;
 }
 
+/* Promise: the same in a window of a file that nobody changes. */
+static bool pin_kept(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  mf_pinned pinned;
+  if ((flags & ~(uint32_t)MAPFILE_COPY) != 0 || (file->flags & MAPFILE_IMMUTABLE) == 0 ||
+      atomic_load(&file->injected) != 0 || !mf_window_pin_kept(file, offset, length, &pinned))
+    return false;
+  fill_window(view, file, offset, length, &pinned);
+  return true;
+}
+
 /*
  * Copies
  */
 
-static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t length, mapfile_view *view) {
+/* told: what the system has just told of a file of which windows are kept. */
+static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t length, bool windowed,
+                                     const os_file_info *told, mapfile_view *view) {
   if (length > SIZE_MAX / 2 - sizeof(mf_copy))
     return MAPFILE_LIMIT;
   /* The bytes lie to cache lines as a map's would: what is aligned in the file is aligned in memory. */
@@ -94,7 +113,8 @@ static mapfile_status copy_to_memory(mapfile *file, uint64_t offset, size_t leng
   uintptr_t line = ((uintptr_t)(copy + 1) + MF_CACHE_LINE - 1) & ~(uintptr_t)(MF_CACHE_LINE - 1);
   unsigned char *bytes = (unsigned char *)line + (offset & (MF_CACHE_LINE - 1));
   size_t done;
-  mapfile_status status = mf_read_plain(file, offset, bytes, length, &done);
+  mapfile_status status = windowed ? mf_window_read(file, offset, bytes, length, told, &done)
+                                   : mf_read_plain(file, offset, bytes, length, &done);
   if (status == MAPFILE_OK && done < length)
     status = MAPFILE_TRUNCATED;
   if (status != MAPFILE_OK) {
@@ -165,6 +185,23 @@ static mapfile_status copy_to_pages(mapfile *file, uint64_t offset, size_t lengt
   return MAPFILE_OK;
 }
 
+static os_file_info stamp_of(const mapfile_view *view) {
+  return (os_file_info){OS_FILE_REGULAR, view->stamp[0], (int64_t)view->stamp[1], (int64_t)view->stamp[2]};
+}
+
+/* From a window where the file is not mapped, and no memory of the view's own is needed. */
+static mapfile_status copy_plain(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
+  mf_pinned pinned;
+  os_file_info told = stamp_of(view);
+  const os_file_info *asked = (flags & MAPFILE_VERIFY) != 0 ? &told : NULL;
+  bool windowed = atomic_load_explicit(&file->unmappable, memory_order_relaxed) && file->stream == NULL &&
+                  (flags & MAPFILE_PRIVATE) == 0;
+  if (!windowed || !mf_window_pin(file, offset, length, asked, &pinned))
+    return copy_to_memory(file, offset, length, windowed, asked, view);
+  fill_window(view, file, offset, length, &pinned);
+  return MAPFILE_OK;
+}
+
 static mapfile_status pin_copy(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
   mapfile_status status;
   mf_set_native_error(0);
@@ -177,7 +214,7 @@ static mapfile_status pin_copy(mapfile *file, uint64_t offset, size_t length, ui
     fill_view(view, file, offset, length, file->stream + offset, MAPFILE_KIND_COPIED);
     status = MAPFILE_OK;
   } else {
-    status = copy_to_memory(file, offset, length, view);
+    status = copy_plain(file, offset, length, flags, view);
   }
   if (status == MAPFILE_OK && (flags & MAPFILE_PRIVATE) != 0)
     view->kind = MAPFILE_KIND_PRIVATE;
@@ -326,8 +363,11 @@ mapfile_status MAPFILE_CALL mapfile_pin(mapfile *file, uint64_t offset, uint64_t
     return refuse(MAPFILE_LIMIT);
   mf_scope_prune();
   const uint32_t needs_more = MAPFILE_COPY | MAPFILE_PRIVATE | MAPFILE_ZERO_FILL;
-  if (length == 0 || (flags & needs_more) != 0 ||
-      !pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view)) {
+  bool pinned =
+      length != 0 &&
+      (((flags & needs_more) == 0 && pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view)) ||
+       pin_kept(file, offset, (size_t)length, flags, view));
+  if (!pinned) {
     int64_t before = mf_native_begin();
     status = mf_native_end(before, pin_range(file, offset, (size_t)length, flags, view));
   }
@@ -371,7 +411,8 @@ mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
   if (view == NULL || view->size != sizeof *view || !mf_view_is_pinned(view))
     return refuse(MAPFILE_INVALID);
   mf_scope_prune();
-  if (mf_view_thing(view) != MF_MARK_POOLED)
+  unsigned mark = mf_view_thing(view);
+  if (mark != MF_MARK_POOLED && mark != MF_MARK_WINDOW)
     status = let_go_loose(view, (mapfile *)view->internal[MF_VIEW_FILE]);
   view->kind = MAPFILE_KIND_NONE;
   /* Not pinned any more; what it was stays, so that a scope can tell what its range meant. */
@@ -380,7 +421,7 @@ mapfile_status MAPFILE_CALL mapfile_unpin(mapfile_view *view) {
     mf_stripe *stripe = (mf_stripe *)view->internal[MF_VIEW_STRIPE];
     view->internal[MF_VIEW_STRIPE] = 0;
     if (MF_UNLIKELY(atomic_load_explicit(&mf_process_state.over_limits, memory_order_relaxed))) {
-      mf_budget_unpin((mf_segment *)view->internal[MF_VIEW_THING], stripe);
+      mf_budget_unpin(mark, view->internal[MF_VIEW_THING], stripe);
       return status;
     }
     /* Release: what this thread read of the view happened before an eviction that sees the count. Last, because the
@@ -396,7 +437,7 @@ static mapfile_status check_view(const mapfile_view *view) {
   mapfile *file = (mapfile *)view->internal[MF_VIEW_FILE];
   if (file->stream != NULL)
     return MAPFILE_OK;
-  os_file_info before = {OS_FILE_REGULAR, view->stamp[0], (int64_t)view->stamp[1], (int64_t)view->stamp[2]};
+  os_file_info before = stamp_of(view);
   os_file_info now;
   mapfile_status status = mf_file_look(file, &now);
   if (status != MAPFILE_OK)

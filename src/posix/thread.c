@@ -21,6 +21,7 @@ _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken; /* made at the start, and anew in a child */
+static pthread_cond_t loaded = PTHREAD_COND_INITIALIZER;
 static atomic_bool begun;
 
 /* A clock that nobody sets, where waiting can go by it. */
@@ -55,6 +56,8 @@ static int make_condition(void) {
 /* Promise fork: the lock is taken around the fork, so the child finds all that it guards in order, and free. The thread
    that waited is not there, and what it left in the condition variable means nothing. */
 static void in_child(void) {
+  static const pthread_cond_t fresh = PTHREAD_COND_INITIALIZER;
+  loaded = fresh;
   make_condition();
   mf_process_after_fork();
   mf_idle_after_fork();
@@ -89,6 +92,20 @@ uint64_t os_milliseconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int64_t os_file_clock(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+}
+
+void os_load_wait(void) {
+  pthread_cond_wait(&loaded, &lock);
+}
+
+void os_load_done(void) {
+  pthread_cond_broadcast(&loaded);
 }
 
 void os_sleep(uint32_t milliseconds) {

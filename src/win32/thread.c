@@ -17,6 +17,7 @@
 
 static SRWLOCK lock = SRWLOCK_INIT;
 static CONDITION_VARIABLE woken = CONDITION_VARIABLE_INIT;
+static CONDITION_VARIABLE loaded = CONDITION_VARIABLE_INIT;
 static bool locked_by_none; /* the lock's owner was ended with the process; nobody else runs any more */
 static atomic_bool begun;
 
@@ -203,6 +204,21 @@ uint64_t os_milliseconds(void) {
   QueryPerformanceFrequency(&second);
   uint64_t count = (uint64_t)now.QuadPart, each = (uint64_t)second.QuadPart;
   return count / each * 1000 + count % each * 1000 / each;
+}
+
+int64_t os_file_clock(void) {
+  const uint64_t unix_begins = UINT64_C(116444736000000000);
+  FILETIME now;
+  GetSystemTimeAsFileTime(&now);
+  return (int64_t)((((uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime) - unix_begins) * 100);
+}
+
+void os_load_wait(void) {
+  SleepConditionVariableSRW(&loaded, &lock, INFINITE, 0);
+}
+
+void os_load_done(void) {
+  WakeAllConditionVariable(&loaded);
 }
 
 void os_sleep(uint32_t milliseconds) {

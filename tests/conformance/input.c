@@ -254,7 +254,7 @@ static void wrong_sizes(void) {
   }
   too_small(one.file, &good);
   mapfile_limits reserved = MAPFILE_LIMITS_INIT;
-  reserved.reserved[5] = 1;
+  reserved.reserved[4] = 1;
   EXPECT_STATUS(mapfile_set_limits(&reserved), MAPFILE_INVALID);
   conf_unpin(&good);
   finish(&one);

@@ -220,7 +220,7 @@ static void fail_in_every_way(mapfile *file) {
   EXPECT_STATUS(mapfile_open(conf_path(""), NULL, &other), MAPFILE_UNSUPPORTED);
   options.flags = MAPFILE_CREATE | MAPFILE_EXCLUSIVE;
   EXPECT_STATUS(mapfile_open(conf_path("file"), &options, &other), MAPFILE_EXISTS);
-  options.reserved[3] = 1;
+  options.reserved[2] = 1;
   EXPECT_STATUS(mapfile_open(conf_path("file"), &options, &other), MAPFILE_UNSUPPORTED);
 }
 

@@ -356,6 +356,100 @@ static void run_hot_threads(void) {
 }
 
 /*
+ * The same for windows that copied access keeps: budgets of one to four windows, so that they go and come all the time,
+ * views held over that, limits that change, and all windows dropped by parking and by resizing.
+ */
+
+enum { WINDOW_THREADS = 5, WINDOW_SIZE = 64 << 10, WINDOW_HELD = 3 };
+
+static atomic_uint_fast64_t window_threads_running, busy_parks;
+
+static void check_words(const mapfile_view *view) {
+  for (size_t at = 0; at + 8 <= view->length; at += 8) {
+    uint64_t word;
+    memcpy(&word, (const char *)view->data + at, sizeof word);
+    if (word != word_at(files[0].seed, view->offset + at))
+      fail("wrong word %016" PRIx64 " in a window, at %" PRIu64, word, view->offset + at);
+  }
+}
+
+static void *pin_windows(void *argument) {
+  const hot_thread *self = argument;
+  uint64_t random = seed + 5000 + self->number;
+  mapfile_view held[WINDOW_HELD] = {MAPFILE_VIEW_INIT, MAPFILE_VIEW_INIT, MAPFILE_VIEW_INIT};
+  for (uint64_t i = 0; i < operations * 4; i++) {
+    mapfile_view *view = &held[random_below(&random, WINDOW_HELD)];
+    if (view->kind != MAPFILE_KIND_NONE) {
+      check_words(view);
+      REQUIRE_STATUS(mapfile_unpin(view), MAPFILE_OK);
+    }
+    /* Seldom over the border of two windows, mostly in one of a few. */
+    uint64_t window = random_below(&random, random_below(&random, 8) == 0 ? 16 : 3);
+    uint64_t offset = window * WINDOW_SIZE + random_below(&random, WINDOW_SIZE / 8 - 16) * 8;
+    if (random_below(&random, 32) == 0)
+      offset = (window % 14 + 1) * WINDOW_SIZE - 64;
+    REQUIRE_STATUS(mapfile_pin(self->file, offset, 128, MAPFILE_ANY, view), MAPFILE_OK);
+    check_words(view);
+  }
+  for (int i = 0; i < WINDOW_HELD; i++)
+    if (held[i].kind != MAPFILE_KIND_NONE)
+      REQUIRE_STATUS(mapfile_unpin(&held[i]), MAPFILE_OK);
+  atomic_fetch_sub(&window_threads_running, 1);
+  return NULL;
+}
+
+static void *drop_windows(void *argument) {
+  const hot_thread *self = argument;
+  uint64_t random = seed + 6000;
+  while (atomic_load(&window_threads_running) > 0) {
+    mapfile_limits limits = MAPFILE_LIMITS_INIT;
+    mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
+    limits.cache_bytes = (1 + random_below(&random, 8)) * (WINDOW_SIZE / 2);
+    REQUIRE_STATUS(mapfile_set_limits(&limits), MAPFILE_OK);
+    if (random_below(&random, 8) == 0 && mapfile_park(self->file) == MAPFILE_BUSY)
+      atomic_fetch_add(&busy_parks, 1);
+    REQUIRE_STATUS(mapfile_resize(self->file, FIRST_SIZE + random_below(&random, WINDOW_SIZE), 0), MAPFILE_OK);
+    REQUIRE_STATUS(mapfile_stats(NULL, &counts), MAPFILE_OK);
+    REQUIRE(counts.cache_bytes <= 4 * WINDOW_SIZE);
+    rest(100000);
+  }
+  return NULL;
+}
+
+static void run_window_threads(void) {
+  pthread_t threads[WINDOW_THREADS + 1];
+  hot_thread hot[WINDOW_THREADS + 1];
+  mapfile_options options = MAPFILE_OPTIONS_INIT;
+  mapfile_limits limits = MAPFILE_LIMITS_INIT;
+  mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
+  mapfile *file;
+  char path[300];
+  limits.cache_bytes = 4 * WINDOW_SIZE;
+  REQUIRE_STATUS(mapfile_set_limits(&limits), MAPFILE_OK);
+  options.access = MAPFILE_ACCESS_COPIED;
+  options.flags = MAPFILE_IMMUTABLE | MAPFILE_WRITE;
+  REQUIRE((size_t)snprintf(path, sizeof path, "%s/windows", stress_folder) < sizeof path);
+  int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  REQUIRE(descriptor >= 0 && append_words(descriptor, files[0].seed, 0, FIRST_SIZE));
+  close(descriptor);
+  REQUIRE_STATUS(mapfile_open(path, &options, &file), MAPFILE_OK);
+  atomic_store(&window_threads_running, WINDOW_THREADS);
+  for (int i = 0; i <= WINDOW_THREADS; i++) {
+    hot[i].file = file;
+    hot[i].number = (uint64_t)i;
+    REQUIRE(pthread_create(&threads[i], NULL, i < WINDOW_THREADS ? pin_windows : drop_windows, &hot[i]) == 0);
+  }
+  for (int i = 0; i <= WINDOW_THREADS; i++)
+    REQUIRE(pthread_join(threads[i], NULL) == 0);
+  REQUIRE_STATUS(mapfile_stats(file, &counts), MAPFILE_OK);
+  printf("windows: %" PRIu64 " pins, %" PRIu64 " loads, %" PRIu64 " read for themselves, %" PRIu64 " parks BUSY\n",
+         operations * 4 * WINDOW_THREADS, counts.cache_loads, counts.cache_misses, atomic_load(&busy_parks));
+  REQUIRE(counts.cache_loads > 0 && counts.pinned_views == 0);
+  REQUIRE_STATUS(mapfile_close(file), MAPFILE_OK);
+  set_limits(0, 0);
+}
+
+/*
  * The appending process
  */
 
@@ -478,6 +572,7 @@ int main(int count, char **arguments) {
   open_files();
   run_threads();
   run_hot_threads();
+  run_window_threads();
   close(to_writer);
   int state;
   REQUIRE(waitpid(child, &state, 0) == child && WIFEXITED(state) && WEXITSTATUS(state) == 0);
