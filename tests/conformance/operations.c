@@ -559,7 +559,7 @@ static void send_to_pipe(void) {
   conf_pipe(ends);
   send_through(ends, 3000000);
   if (!conf_sockets(ends))
-    conf_not_testable("there are no sockets");
+    conf_not_testable("there are no sockets that can be written to as files");
   send_through(ends, 3000000);
 }
 
