@@ -450,14 +450,14 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
   return MAPFILE_OK;
 }
 
-/* Begin at the handle's position, where it has one; a pipe has none, nor does it matter. */
-static DWORD read_once(HANDLE handle, void *buffer, DWORD length, DWORD *got) {
+/* Begin at the handle's position, where it has one, else at offset; to a pipe neither matters. */
+static DWORD read_once(HANDLE handle, uint64_t offset, void *buffer, DWORD length, DWORD *got) {
   if (is_synchronous(handle))
     return ReadFile(handle, buffer, length, got, NULL) ? 0 : GetLastError();
   HANDLE event = win_thread_event();
   if (event == NULL)
     return GetLastError();
-  OVERLAPPED at = overlapped_at(0, event);
+  OVERLAPPED at = overlapped_at(offset, event);
   return finish(ReadFile(handle, buffer, length, NULL, &at), handle, &at, got);
 }
 
@@ -466,12 +466,12 @@ static bool is_pipe(HANDLE handle) {
   return GetNamedPipeInfo(handle, NULL, NULL, NULL, NULL);
 }
 
-mapfile_status os_read_stream(intptr_t native, void *buffer, size_t length, size_t *done) {
+mapfile_status os_read_stream(intptr_t native, uint64_t offset, void *buffer, size_t length, size_t *done) {
   HANDLE handle = (HANDLE)native;
   DWORD got = 0, error;
   *done = 0;
   do
-    error = read_once(handle, buffer, (DWORD)(length < MOST_AT_ONCE ? length : MOST_AT_ONCE), &got);
+    error = read_once(handle, offset, buffer, (DWORD)(length < MOST_AT_ONCE ? length : MOST_AT_ONCE), &got);
   while (error == 0 && got == 0 && is_pipe(handle));
   if (error == ERROR_BROKEN_PIPE || error == ERROR_HANDLE_EOF)
     return MAPFILE_OK;

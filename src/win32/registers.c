@@ -27,9 +27,11 @@
 #endif
 _Static_assert(offsetof(mapfile_scope, registers) == IN_SCOPE, "the assembly below knows where the registers go");
 
-/* What declspec(dllexport) would say; in a static library it says nothing. */
+#ifdef DLL_EXPORT
+/* What declspec(dllexport) would say. */
 __asm__(".section .drectve,\"yn\"\n"
         "	.ascii \" -export:\\\"mapfile_scope_save\\\"\"\n");
+#endif
 
 #if defined(_WIN64)
 

@@ -405,8 +405,12 @@ void world_set_size(world *in, disk *of, uint64_t size) {
       if (in->views[i] != NULL && in->views[i]->by != NULL && in->views[i]->by->of == of)
         lose_private_pages(in->views[i], size);
   }
+  /* Whether a size that stays the same gives a file another time is the system's affair. */
+  if (size == of->size && of->stamp != 0)
+    of->vague = true;
+  if (size != of->size)
+    of->stamp = 0;
   of->size = size;
-  of->stamp = 0;
   world_move(in, of);
 }
 

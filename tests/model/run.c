@@ -26,6 +26,8 @@ enum {
   LANE_STEPS = 30,
   FIRST_STEPS = 4, /* that make files and open them */
   SMALL_PAGES = 24,
+  MEDIUM_ROOM = 1200 << 10, /* a few pieces of those that ranges are read in */
+  MEDIUM_ONE_IN = 12,
   LARGE_ROOM = 9 << 20, /* what walks do at borders of some megabytes */
   LARGE_ONE_IN = 48,
   WATCH_SECONDS = 100
@@ -109,6 +111,8 @@ static size_t draw_room(uint64_t seed, unsigned lanes) {
     return (lanes * (OWN_PAGES + 1) + 4) * page_size;
   if (mix(seed) % LARGE_ONE_IN == 0)
     return (size_t)page_up(LARGE_ROOM);
+  if (mix(seed) % MEDIUM_ONE_IN == 1)
+    return (size_t)page_up(MEDIUM_ROOM);
   return page_size > 16384 ? 8 * page_size : SMALL_PAGES * page_size;
 }
 

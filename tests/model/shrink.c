@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TRIES = 1500, LANE_REPEATS = 6, FIRST_REPEATS = 20 };
+enum { MOST_TRIES = 1500, LANE_REPEATS = 6, FIRST_REPEATS = 20, FEW_STEPS = 20 };
 
 typedef struct hunt {
   const run_settings *of;
@@ -158,6 +158,12 @@ static void without(const step_list *steps, uint32_t from, uint32_t end, step_li
   rest->count = steps->count - (end - from);
 }
 
+static void take(step_list *steps, step_list *rest) {
+  step_list shorter = *rest;
+  *rest = *steps;
+  *steps = shorter;
+}
+
 /* Try to leave out each part of this many steps, the last first: what comes later depends on what was before. */
 static bool drop_parts(hunt *on, step_list *steps, step_list *rest, uint32_t part) {
   bool dropped = false;
@@ -165,9 +171,7 @@ static bool drop_parts(hunt *on, step_list *steps, step_list *rest, uint32_t par
     uint32_t from = end > part ? end - part : 0;
     without(steps, from, end, rest);
     if (fails(on, rest, on->repeats)) {
-      step_list shorter = *rest;
-      *rest = *steps;
-      *steps = shorter;
+      take(steps, rest);
       dropped = true;
     }
     end = from;
@@ -175,17 +179,38 @@ static bool drop_parts(hunt *on, step_list *steps, step_list *rest, uint32_t par
   return dropped;
 }
 
+/* Two that are only needed for one another, such as opening and closing. */
+static bool drop_pair(hunt *on, step_list *steps, step_list *rest) {
+  for (uint32_t second = steps->count; second-- > 1;)
+    for (uint32_t first = second; first-- > 0;) {
+      without(steps, second, second + 1, rest);
+      memmove(rest->numbers + first, rest->numbers + first + 1, (rest->count - first - 1) * sizeof *rest->numbers);
+      rest->count--;
+      if (fails(on, rest, on->repeats)) {
+        take(steps, rest);
+        return true;
+      }
+    }
+  return false;
+}
+
+static void drop_singly(hunt *on, step_list *steps, step_list *rest, uint32_t part) {
+  while (part > 0 && on->tries < MOST_TRIES) {
+    bool dropped = drop_parts(on, steps, rest, part);
+    if (part > 1)
+      part = (part + 1) / 2;
+    else if (!dropped)
+      return;
+  }
+}
+
 static void shrink(hunt *on, step_list *steps) {
   step_list rest = {malloc((steps->count + 1) * sizeof *rest.numbers), 0};
   if (rest.numbers == NULL)
     return;
-  for (uint32_t part = (steps->count + 1) / 2; part > 0 && on->tries < MOST_TRIES;) {
-    bool dropped = drop_parts(on, steps, &rest, part);
-    if (part > 1)
-      part = (part + 1) / 2;
-    else if (!dropped)
-      break;
-  }
+  drop_singly(on, steps, &rest, (steps->count + 1) / 2);
+  while (steps->count <= FEW_STEPS && drop_pair(on, steps, &rest))
+    drop_singly(on, steps, &rest, 1);
   free(rest.numbers);
 }
 

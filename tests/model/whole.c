@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No piece that a range is taken in is shorter, but for pages. */
+enum { PIECE = 64 << 10 };
+
 /* A range, and how far it can be read. */
 typedef struct range {
   opened *one;
@@ -103,6 +106,16 @@ typedef struct needle {
   size_t length;
 } needle;
 
+/* A place for a needle: anywhere, or where a range that is taken in pieces is likely to be cut. */
+static uint64_t draw_border(const range *of, size_t length, uint64_t *random) {
+  uint64_t last = of->reaches.good - length, at = draw_below(random, last + 1);
+  uint64_t start = draw_one_in(random, 2) ? 0 : page_down(of->offset);
+  uint64_t border = start + (of->offset + at - start) / PIECE * PIECE;
+  uint64_t cuts[] = {1, length > 0 ? length - 1 : 0, draw_below(random, length + 1)};
+  uint64_t place = border - cuts[draw_below(random, 3)] - of->offset;
+  return draw_one_in(random, 2) && place <= last ? place : at;
+}
+
 /* What is there somewhere in the range, perhaps but for a byte; or not. */
 static needle draw_needle(lane *in, const range *of, uint64_t *random) {
   static const uint64_t lengths[] = {0, 1, 2, 3, 8, 30, 300, 5000};
@@ -111,7 +124,7 @@ static needle draw_needle(lane *in, const range *of, uint64_t *random) {
   draw_bytes(drawn.bytes, drawn.length, random);
   if (of->reaches.good == 0 || drawn.length > of->reaches.good || draw_one_in(random, 4))
     return drawn;
-  uint64_t at = draw_below(random, of->reaches.good - drawn.length + 1);
+  uint64_t at = draw_border(of, drawn.length, random);
   memcpy(drawn.bytes, bytes_of(of) + at, drawn.length);
   if (drawn.length > 0 && draw_one_in(random, 4))
     drawn.bytes[draw_below(random, drawn.length)] ^= 1;

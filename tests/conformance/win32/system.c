@@ -5,6 +5,7 @@
  */
 #include "win32.h"
 
+#include <fcntl.h>
 #include <float.h>
 #include <inttypes.h>
 #include <io.h>
@@ -112,6 +113,8 @@ void conf_arguments(int *count, char ***words) {
   free(word);
   *count = number;
   *words = found;
+  /* Who reads the table wants lines as they are everywhere. */
+  _setmode(_fileno(stdout), _O_BINARY);
 }
 
 const char *conf_hex(uintptr_t value) {
