@@ -395,7 +395,7 @@ cutter *cutter_start(const char *path, const unsigned char *right, size_t size, 
   }
   one->folder = malloc(LONGEST_NAME);
   need(one->folder != NULL && snprintf(one->folder, LONGEST_NAME, "%s.cutter", path) < LONGEST_NAME);
-  need(CreateDirectoryA(one->folder, NULL));
+  need(CreateDirectoryA(one->folder, NULL) || GetLastError() == ERROR_ALREADY_EXISTS);
   one->cuts = join(one->folder, "cuts");
   one->enough = join(one->folder, "enough");
   one->beat = join(one->folder, "beat");
