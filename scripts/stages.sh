@@ -375,7 +375,7 @@ stage_clang_sanitize() {
 stage_tsan() {
   local promise bad=0
   sanitize tsan gcc g++ thread
-  make_check TESTS="tests/stress/pins tests/stress/scopes tests/faults.sh tests/conformance/cxx" || bad=1
+  make_check TESTS="tests/stress/names tests/stress/pins tests/stress/scopes tests/faults.sh tests/conformance/cxx" || bad=1
   make mapfile-conformance
   # What a thread does to another. Signals that processes send are not among it: under this sanitizer they can wait for
   # ever.
@@ -513,7 +513,7 @@ stage_aarch64() {
   # address space: most cases look at one or the other.
   note_skip "conformance and real faults" "qemu does not tell reads from writes, nor keep RLIMIT_AS"
   count 0 0 1
-  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
+  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/names tests/stress/pins tests/stress/scopes \
     tests/examples/search.sh"
 }
 

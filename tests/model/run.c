@@ -30,7 +30,9 @@ enum {
   MEDIUM_ONE_IN = 12,
   LARGE_ROOM = 9 << 20, /* what walks do at borders of some megabytes */
   LARGE_ONE_IN = 48,
-  WATCH_SECONDS = 100
+  /* A sequence takes a moment; one that is run alone, to see whether it fails, must not keep others waiting. */
+  WATCH_SECONDS = 100,
+  WATCH_ONE_SECONDS = 10
 };
 
 typedef struct whole {
@@ -339,10 +341,10 @@ static void tell_progress(const run_settings *of, uint64_t number) {
   fclose(file);
 }
 
-static unsigned watch_seconds(void) {
+static unsigned watch_seconds(bool one) {
   const char *factor = getenv("MAPFILE_TEST_TIME_FACTOR");
   int times = factor != NULL ? atoi(factor) : 1;
-  return WATCH_SECONDS * (unsigned)(times > 1 ? times : 1);
+  return (one ? WATCH_ONE_SECONDS : WATCH_SECONDS) * (unsigned)(times > 1 ? times : 1);
 }
 
 /* What a run of some length must have met; else it is not the test it is meant to be. */
@@ -390,7 +392,7 @@ int run_here(const run_settings *of) {
   page_size = platform_page();
   for (; of->one ? episodes == 0 : calls < of->ops; number++, episodes++) {
     tell_progress(of, number);
-    platform_watchdog(watch_seconds());
+    platform_watchdog(watch_seconds(of->one));
     calls += run_episode(of, number);
   }
   platform_watchdog(0);

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No piece that a range is taken in is shorter, but for pages. */
-enum { PIECE = 64 << 10 };
-
 /* A range, and how far it can be read. */
 typedef struct range {
   opened *one;
@@ -108,17 +105,19 @@ typedef struct needle {
 
 /* A place for a needle: anywhere, or where a range that is taken in pieces is likely to be cut. */
 static uint64_t draw_border(const range *of, size_t length, uint64_t *random) {
+  static const uint64_t pieces[] = {64 << 10, 256 << 10, 256 << 10, 1 << 20};
+  uint64_t piece = pieces[draw_below(random, sizeof pieces / sizeof pieces[0])];
   uint64_t last = of->reaches.good - length, at = draw_below(random, last + 1);
   uint64_t start = draw_one_in(random, 2) ? 0 : page_down(of->offset);
-  uint64_t border = start + (of->offset + at - start) / PIECE * PIECE;
+  uint64_t border = start + (of->offset + at - start) / piece * piece;
   uint64_t cuts[] = {1, length > 0 ? length - 1 : 0, draw_below(random, length + 1)};
   uint64_t place = border - cuts[draw_below(random, 3)] - of->offset;
-  return draw_one_in(random, 2) && place <= last ? place : at;
+  return !draw_one_in(random, 4) && place <= last ? place : at;
 }
 
 /* What is there somewhere in the range, perhaps but for a byte; or not. */
 static needle draw_needle(lane *in, const range *of, uint64_t *random) {
-  static const uint64_t lengths[] = {0, 1, 2, 3, 8, 30, 300, 5000};
+  static const uint64_t lengths[] = {0, 1, 2, 3, 8, 30, 30, 300, 300, 5000};
   needle drawn = {NULL, (size_t)lengths[draw_below(random, sizeof lengths / sizeof lengths[0])]};
   drawn.bytes = allocate(in, drawn.length);
   draw_bytes(drawn.bytes, drawn.length, random);

@@ -509,6 +509,15 @@ static mapfile_status MAPFILE_CALL run_inner(void *argument) {
   return inner_run(argument) ? 1001 : 1000;
 }
 
+static mapfile_status MAPFILE_CALL run_inner_compiled(void *argument) {
+  return inner_run_compiled(argument) ? 1001 : 1000;
+}
+
+/* Frames of both kinds take turns. */
+static mapfile_body inner_body(unsigned number) {
+  return number % 3 == 0 ? run_inner_compiled : run_inner;
+}
+
 static inner_frame frame_over(const void *at, bool takes) {
   inner_frame frame = {.body = load_for_frame, .argument = (void *)(uintptr_t)at, .takes = takes};
   return frame;
@@ -528,7 +537,7 @@ static void inner_takes(void) {
     mapfile_fault fault = MAPFILE_FAULT_INIT;
     const unsigned char *at = one.data + one.bad + i;
     inner_frame frame = frame_over(at, true);
-    mapfile_status status = mapfile_try(one.file, i % 2 == 0 ? &one.view : NULL, run_inner, &frame, &fault);
+    mapfile_status status = mapfile_try(one.file, i % 2 == 0 ? &one.view : NULL, inner_body(i), &frame, &fault);
     differs_without_frames(&frame);
     EXPECT_STATUS(status, 1001);
     EXPECT_UINT(frame.asked, 1);
@@ -549,7 +558,7 @@ static void inner_declines(void) {
     mapfile_fault fault = MAPFILE_FAULT_INIT;
     const unsigned char *at = one.data + one.bad + i;
     inner_frame frame = frame_over(at, false);
-    EXPECT_STATUS(mapfile_try(one.file, i % 2 == 0 ? &one.view : NULL, run_inner, &frame, &fault), MAPFILE_UNKNOWN);
+    EXPECT_STATUS(mapfile_try(one.file, i % 2 == 0 ? &one.view : NULL, inner_body(i), &frame, &fault), MAPFILE_UNKNOWN);
     EXPECT_RECORD(&fault, one.file, at, one.bad + i, MAPFILE_FAULT_READ);
     differs_without_frames(&frame);
     EXPECT_UINT(frame.asked, 1);
@@ -575,7 +584,7 @@ static void outer_takes(void) {
   to_mend = conf_foreign_page("foreign");
   for (int i = 0; i < 30; i++) {
     inner_frame frame = {.body = scope_for_frame, .argument = &one, .takes = true};
-    EXPECT(inner_run(&frame));
+    EXPECT(i % 3 == 0 ? inner_run_compiled(&frame) : inner_run(&frame));
     EXPECT_UINT(frame.asked, 1);
     EXPECT_UINT(frame.address, (uintptr_t)to_mend);
     recover(&one);
@@ -593,7 +602,7 @@ static void outer_not_asked(void) {
   conf_damage(&one, "file", 6, 3, conf_live());
   for (int i = 0; i < 30; i++) {
     inner_frame frame = {.body = recover_for_frame, .argument = &one, .takes = true};
-    EXPECT(!inner_run(&frame));
+    EXPECT(!(i % 3 == 0 ? inner_run_compiled(&frame) : inner_run(&frame)));
     EXPECT_UINT(frame.asked, 0);
   }
   conf_undamage(&one);

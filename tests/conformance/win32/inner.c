@@ -109,3 +109,36 @@ bool inner_run(inner_frame *frame) {
 }
 
 #endif
+
+#if defined(MF_HAVE_TRY)
+
+static int judge(inner_frame *frame, const EXCEPTION_POINTERS *pointers) {
+  note(frame, pointers->ExceptionRecord);
+  return frame->takes ? EXCEPTION_EXECUTE_HANDLER : EXCEPTION_CONTINUE_SEARCH;
+}
+
+static void run_and_clean_up(inner_frame *frame) {
+  __try {
+    frame->body(frame->argument);
+  } __finally {
+    if (AbnormalTermination())
+      frame->left++;
+  }
+}
+
+bool inner_run_compiled(inner_frame *frame) {
+  __try {
+    run_and_clean_up(frame);
+  } __except (judge(frame, GetExceptionInformation())) {
+    return true;
+  }
+  return false;
+}
+
+#else
+
+bool inner_run_compiled(inner_frame *frame) {
+  return inner_run(frame);
+}
+
+#endif

@@ -22,5 +22,7 @@ typedef struct inner_frame {
 
 /* Run the body in such a frame: false after it returned, true after an exception that the frame took. */
 bool inner_run(inner_frame *frame);
+/* The same in one that the compiler makes, with a termination handler; like the other where it has none. */
+bool inner_run_compiled(inner_frame *frame);
 
 #endif
