@@ -82,8 +82,9 @@ bool win_run_framed(mapfile_scope *scope, mapfile_body body, void *argument, map
 
 bool win_frame_call(mapfile_scope *scope, mapfile_body body, void *argument, mapfile_status *status);
 extern char win_frame_landed[];
-EXCEPTION_DISPOSITION win_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
-                                        DISPATCHER_CONTEXT *dispatcher);
+/* Only the assembly names it. */
+__attribute__((used)) EXCEPTION_DISPOSITION win_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
+                                                              DISPATCHER_CONTEXT *dispatcher);
 
 /* Where the frame keeps the scope, from its stack pointer. */
 #define FRAME_SCOPE 32

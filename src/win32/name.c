@@ -142,7 +142,14 @@ static bool is_dots(const wchar_t *element, size_t length) {
   return element[0] == L'.' && (length == 1 || (length == 2 && element[1] == L'.'));
 }
 
+static bool begins_with_drive(const wchar_t *name) {
+  wchar_t letter = (wchar_t)(name[0] | 0x20);
+  return letter >= L'a' && letter <= L'z' && name[1] == L':';
+}
+
 static mapfile_status check_elements(const wchar_t *name) {
+  if (begins_with_drive(name))
+    name += 2;
   while (*name != 0) {
     size_t length = 0;
     while (name[length] != 0 && !is_separator(name[length]))

@@ -157,11 +157,13 @@ cutter *cutter_start(const char *path, const unsigned char *right, size_t size, 
   cutter *one = mmap(NULL, sizeof *one, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
   need(one != MAP_FAILED);
-  one->process = fork();
-  need(one->process >= 0);
-  if (one->process == 0) {
+  /* Not stored at once: the child shares the place, and would store its 0 there. */
+  pid_t process = fork();
+  need(process >= 0);
+  if (process == 0) {
     cut_over_and_over(one, path, right, size, count);
   }
+  one->process = process;
   return one;
 }
 
