@@ -60,7 +60,6 @@ const step_kind step_kinds[] = {{"make", step_make, 4, 0},
                                 {"park", step_park, 4, 4},
                                 {"inject", step_inject, 7, 5},
                                 {"mend", step_mend, 5, 4},
-                                {"process", step_process, 1, 1},
                                 {"pin", step_pin, 34, 30},
                                 {"unpin", step_unpin, 16, 16},
                                 {"exchange", step_exchange, 0, 6},
@@ -244,13 +243,8 @@ void note(lane *in, const char *format, ...) {
   platform_unlock();
 }
 
-static void remember(lane *in, const char *how) {
-  snprintf(in->recent[in->calls % RECENT], sizeof in->recent[0], "%.360s -> %s", in->call, how);
-}
-
 void done(lane *in, bool worked) {
   note(in, " -> %s", worked ? "done" : "failed");
-  remember(in, worked ? "done" : "failed");
   EXPECT(in, worked, "the system refused it");
 }
 
@@ -258,7 +252,6 @@ void ended(lane *in, mapfile_status status, statuses allowed) {
   char text[200];
   count_call(in->call, status);
   note(in, " -> %s", status_name(status));
-  remember(in, status_name(status));
   if (status >= 0 && status <= MAPFILE_STALE && (allowed & ONE(status)) != 0)
     return;
   statuses_text(allowed, text, sizeof text);
@@ -278,8 +271,6 @@ void broken(lane *in, const char *format, ...) {
   vprintf(format, arguments);
   printf("\n");
   va_end(arguments);
-  for (uint64_t i = in->calls < RECENT ? 1 : in->calls - RECENT + 1; !in->of->printing && i <= in->calls; i++)
-    printf("    %s\n", in->recent[i % RECENT]);
   fflush(stdout);
   platform_end(1);
 }
@@ -414,30 +405,4 @@ const char *name_path(const world *on, unsigned name) {
   char *path = paths[turn++ % 4];
   snprintf(path, sizeof paths[0], "%s/%s%c", on->folder, on->prefix, (char)('a' + name));
   return path;
-}
-
-place draw_place(const world *on, uint64_t *random) {
-  place drawn = {.name = (unsigned)draw_below(random, NAMES)};
-  uint64_t what = draw_below(random, 80);
-  drawn.what = what < 4 ? AT_FOLDER + (int)what : AT_NAME;
-  snprintf(drawn.path, sizeof drawn.path, "%s", name_path(on, drawn.name));
-  if (drawn.what == AT_FOLDER)
-    snprintf(drawn.path, sizeof drawn.path, "%s/folder", on->folder);
-  if (drawn.what == AT_NO_FOLDER)
-    snprintf(drawn.path, sizeof drawn.path, "%s/none/a", on->folder);
-  if (drawn.what == AT_EMPTY)
-    drawn.path[0] = '\0';
-  return drawn;
-}
-
-const char *given_path(const place *at) {
-  return at->what != AT_NULL ? at->path : NULL;
-}
-
-void describe_place(const world *on, const place *at, char *text, size_t size) {
-  static const char *const odd[] = {"", "a folder", "a file in no folder", "\"\"", "NULL"};
-  if (at->what == AT_NAME)
-    snprintf(text, size, "%s%c", on->prefix, 'a' + at->name);
-  else
-    snprintf(text, size, "%s", odd[at->what]);
 }

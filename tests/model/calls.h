@@ -14,7 +14,7 @@
 
 #include <inttypes.h>
 
-enum { RECENT = 12, MOST_LANES = 4, OWN_PAGES = 3 /* of each lane in a crowded file, between two that all read */ };
+enum { MOST_LANES = 4, OWN_PAGES = 3 /* of each lane in a crowded file, between two that all read */ };
 
 /*
  * Random numbers: splitmix64
@@ -77,10 +77,9 @@ struct lane {
   world *own, *shared;
   slots mine; /* the views of the shared world that are this lane's */
   const step *now;
-  char call[400];           /* the call that is being made */
-  char recent[RECENT][400]; /* those before it, and how they ended: a ring */
-  uint64_t calls;           /* made so far */
-  bool filling;             /* a zero-fill scope is open: views that are unpinned may keep their maps */
+  char call[400]; /* the call that is being made */
+  uint64_t calls; /* made so far */
+  bool filling;   /* a zero-fill scope is open: views that are unpinned may keep their maps */
 };
 
 void lane_step(lane *in, const step *what);
@@ -140,27 +139,10 @@ int opened_number(const world *on, const opened *one);
 const char *name_path(const world *on, unsigned name);
 void *allocate(lane *in, size_t length);
 
-/* Where a path leads: mostly to a name of the world, there or not. */
-enum { AT_NAME, AT_FOLDER, AT_NO_FOLDER, AT_EMPTY, AT_NULL };
-
-typedef struct place {
-  int what;
-  unsigned name;
-  char path[320];
-} place;
-
-place draw_place(const world *on, uint64_t *random);
-const char *given_path(const place *at);
-void describe_place(const world *on, const place *at, char *text, size_t size);
-
 /* Look at all views of a world, at each page's borders. */
 void look_at_views(lane *in, world *on);
 /* At a whole view, every byte. */
 void look_at_view(lane *in, world *on, pinned *view, bool thoroughly);
-/* Read a part of a view, in whatever scope there is. */
-void load_bytes(const pinned *view, uint64_t from, uint64_t end, unsigned char *buffer);
-/* Bytes that were loaded agree with the model, page by page. */
-void settle_bytes(lane *in, const world *on, pinned *view, uint64_t from, uint64_t end, const unsigned char *bytes);
 /* The budgets hold, and the counts agree with the model. */
 void look_at_counts(lane *in, world *on);
 /* The files hold what the model says. */
@@ -175,13 +157,12 @@ void close_mapfile(lane *in, world *on, opened *one);
 
 /* The kinds, by the files they are in. */
 #define STEP(name) void name(lane *in, world *on, uint64_t *random)
-/* open.c */
+/* files.c */
+STEP(step_make);
 STEP(step_open);
 STEP(step_open_handle);
 STEP(step_open_pipe);
 STEP(step_close);
-/* files.c */
-STEP(step_make);
 STEP(step_remove);
 STEP(step_rename);
 STEP(step_resize);
@@ -196,8 +177,7 @@ STEP(step_limits);
 STEP(step_park);
 STEP(step_inject);
 STEP(step_mend);
-STEP(step_process);
-/* views.c, touch.c, fill.c */
+/* views.c, touch.c */
 STEP(step_pin);
 STEP(step_unpin);
 STEP(step_exchange);

@@ -15,7 +15,6 @@
 
 #include "calls.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,32 +171,6 @@ static void set_process_limits(lane *in, limits wanted) {
   in->of->now = wanted;
 }
 
-/* What the library tells of itself while it works. */
-static atomic_uint_fast64_t events[MAPFILE_EVENT_PARK + 1];
-
-static void MAPFILE_CALL count_event(void *argument, const mapfile_event *event) {
-  (void)argument;
-  if (event->kind <= MAPFILE_EVENT_PARK)
-    atomic_fetch_add(&events[event->kind], 1);
-}
-
-static void look_at_events(lane *in, const mapfile_statistics *counts) {
-  const struct {
-    unsigned kind;
-    uint64_t counted;
-    const char *name;
-  } pairs[] = {{MAPFILE_EVENT_CLOSE, atomic_load(&events[MAPFILE_EVENT_OPEN]), "mapfiles closed"},
-               {MAPFILE_EVENT_MAP, counts->maps_made, "maps made"},
-               {MAPFILE_EVENT_EVICT, counts->evictions, "evictions"},
-               {MAPFILE_EVENT_FALLBACK, counts->fallbacks, "fallbacks"},
-               {MAPFILE_EVENT_PARK, counts->parks, "parks"}};
-  for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-    uint64_t told = atomic_load(&events[pairs[i].kind]);
-    EXPECT(in, told == pairs[i].counted, "%" PRIu64 " %s were told of, %" PRIu64 " counted", told, pairs[i].name,
-           pairs[i].counted);
-  }
-}
-
 static void look_for_leaks(lane *in, uint64_t handles) {
   mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
   calling(in, "mapfile_stats(NULL)");
@@ -207,7 +180,6 @@ static void look_for_leaks(lane *in, uint64_t handles) {
   EXPECT(in, counts.maps == 0 && counts.mapped_bytes == 0, "%" PRIu64 " maps of %" PRIu64 " bytes are left",
          counts.maps, counts.mapped_bytes);
   EXPECT(in, counts.copied_bytes == 0, "%" PRIu64 " copied bytes are left", counts.copied_bytes);
-  look_at_events(in, &counts);
   uint64_t now = platform_handles();
   EXPECT(in, now == handles, "%" PRIu64 " descriptors are open, there were %" PRIu64, now, handles);
 }
@@ -418,7 +390,6 @@ static int look_at_counts_met(uint64_t calls) {
 int run_here(const run_settings *of) {
   uint64_t calls = 0, number = of->one ? of->episode : 0, episodes = 0;
   page_size = platform_page();
-  mapfile_set_trace(count_event, NULL);
   for (; of->one ? episodes == 0 : calls < of->ops; number++, episodes++) {
     tell_progress(of, number);
     platform_watchdog(watch_seconds(of->one));

@@ -278,33 +278,3 @@ void step_mend(lane *in, world *on, uint64_t *random) {
   range some = draw_pages(in, on, one, random);
   inject(in, on, one, !on->crowded && draw_one_in(random, 2) ? all : some, MAPFILE_OK);
 }
-
-/*
- * The process
- */
-
-/* The library's handler is in place once there was a scope; nobody puts another over it here. */
-void step_process(lane *in, world *on, uint64_t *random) {
-  const statuses maybe = ONE(MAPFILE_OK) | ONE(MAPFILE_UNSUPPORTED);
-  mapfile_status status = (mapfile_status)draw_below(random, MAPFILE_STALE + 10);
-  const char *text = NULL;
-  (void)on;
-  switch (draw_below(random, 4)) {
-  case 0:
-    calling(in, "mapfile_handler_check()");
-    ended(in, mapfile_handler_check(), maybe);
-    break;
-  case 1:
-    calling(in, "mapfile_handler_rearm()");
-    ended(in, mapfile_handler_rearm(), ONE(MAPFILE_OK));
-    break;
-  case 2:
-    calling(in, "mapfile_handler_configure(unknown flags)");
-    ended(in, mapfile_handler_configure(UINT32_C(1) << 20), ONE(MAPFILE_INVALID));
-    break;
-  default:
-    calling(in, "mapfile_strerror(%d), mapfile_version()", (int)status);
-    uint32_t version = mapfile_version(&text);
-    done(in, mapfile_strerror(status) != NULL && version == MAPFILE_VERSION_NUMBER && text != NULL);
-  }
-}
