@@ -505,7 +505,7 @@ static void report_all_filled(mapfile *file, mapfile_fault *fault) {
 
 /* Is it the innermost scope of this thread, a zero-fill one? */
 static bool can_end(const mf_thread *thread, const mapfile_scope *scope) {
-  return scope->size == sizeof *scope && scope->state == state_of(scope, SCOPE_FILLING) &&
+  return scope->size == sizeof *scope && scope->state != SCOPE_IDLE && scope->state == state_of(scope, SCOPE_FILLING) &&
          thread->depth == scope->depth + 1 && scope_of(thread->ring[scope->depth % MF_RING]) == scope;
 }
 
