@@ -110,6 +110,10 @@ int model_main(int count, char **words) {
   arguments given = {.run = {.seed = FIXED_SEED, .threads = USUAL_THREADS}};
   char folder[200];
   int code = 2;
+  if (platform_hindrance() != NULL) {
+    printf("SKIP model: %s\n", platform_hindrance());
+    return 77;
+  }
   if (!take_arguments(&given, count, words)) {
     fprintf(stderr, "usage: model [--ops N] [--seed S] [--threads T] [--episode K [--keep STEPS] [--print]]\n");
   } else if (given.run.folder != NULL) {

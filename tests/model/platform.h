@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 size_t platform_page(void);
+/* Why the test cannot run here, NULL: it can. */
+const char *platform_hindrance(void);
 /* Another number in each run. */
 uint64_t platform_new_seed(void);
 

@@ -25,6 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
+const char *platform_hindrance(void) {
+  const char *preloaded = getenv("LD_PRELOAD");
+  return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL
+             ? "valgrind cannot extend the main stack for the frame of a signal handler, and fails in itself"
+             : NULL;
+}
+
 size_t platform_page(void) {
   return (size_t)sysconf(_SC_PAGESIZE);
 }
