@@ -513,7 +513,7 @@ stage_aarch64() {
   # address space: most cases look at one or the other.
   note_skip "conformance and real faults" "qemu does not tell reads from writes, nor keep RLIMIT_AS"
   count 0 0 1
-  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/names tests/stress/pins tests/stress/scopes \
+  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
     tests/examples/search.sh"
 }
 
