@@ -47,7 +47,7 @@ bench           build       300 make bench, in short
 demo            bootstrap   600 scripts/demo --quick
 filesystems     build       600 the conformance suite on ext4, tmpfs and FUSE
 spin            bootstrap   900 the model of the protocol between pins and eviction
-install         build       300 make install, and programs built against it
+install         filesystems 300 make install, and programs built against it
 format          bootstrap   120 clang-format agrees with every C file
 scripts         bootstrap   120 shellcheck finds nothing in the scripts
 manual          bootstrap    60 groff has no complaint about the pages of the manual
