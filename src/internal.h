@@ -375,6 +375,7 @@ typedef struct mf_walk {
   mapfile_chunk chunk;
   void *argument;
   uint64_t done;         /* bytes that chunk has finished */
+  bool faulted;          /* a bad page ended the walk, and not chunk */
   mapfile_scope *onward; /* a scope further out took a fault of chunk's: clean up and land there */
   uint64_t end;          /* where the file ends now, if the walk went through a map that may show zeros behind it */
 } mf_walk;
