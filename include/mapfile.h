@@ -43,14 +43,13 @@
 #define MAPFILE_VERSION_PATCH 0
 #define MAPFILE_VERSION_NUMBER (MAPFILE_VERSION_MAJOR * 1000000 + MAPFILE_VERSION_MINOR * 1000 + MAPFILE_VERSION_PATCH)
 
-/* MAPFILE_STATIC: define it before including this header to link the static library on Windows. */
-#if defined(_WIN32) && !defined(MAPFILE_STATIC)
-#ifdef MAPFILE_BUILDING
+/* MAPFILE_STATIC: define it before including this header to link the static library on Windows. The library itself is
+   built with MAPFILE_BUILDING, and what goes into its DLL with DLL_EXPORT too, as libtool does. */
+#if defined(_WIN32) && defined(MAPFILE_BUILDING) && defined(DLL_EXPORT)
 #define MAPFILE_API __declspec(dllexport)
-#else
+#elif defined(_WIN32) && !defined(MAPFILE_BUILDING) && !defined(MAPFILE_STATIC)
 #define MAPFILE_API __declspec(dllimport)
-#endif
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define MAPFILE_API __attribute__((visibility("default")))
 #else
 #define MAPFILE_API

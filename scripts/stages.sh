@@ -47,7 +47,7 @@ bench           build       300 make bench, in short
 demo            bootstrap   600 scripts/demo --quick
 filesystems     build       600 the conformance suite on ext4, tmpfs and FUSE
 spin            bootstrap   900 the model of the protocol between pins and eviction
-install         build       300 make install, and programs built against it
+install         filesystems 300 make install, and programs built against it
 format          bootstrap   120 clang-format agrees with every C file
 scripts         bootstrap   120 shellcheck finds nothing in the scripts
 manual          bootstrap    60 groff has no complaint about the pages of the manual
@@ -375,7 +375,7 @@ stage_clang_sanitize() {
 stage_tsan() {
   local promise bad=0
   sanitize tsan gcc g++ thread
-  make_check TESTS="tests/stress/pins tests/stress/scopes tests/faults.sh tests/conformance/cxx" || bad=1
+  make_check TESTS="tests/stress/names tests/stress/pins tests/stress/scopes tests/faults.sh tests/conformance/cxx" || bad=1
   make mapfile-conformance
   # What a thread does to another. Signals that processes send are not among it: under this sanitizer they can wait for
   # ever.

@@ -93,26 +93,26 @@ static void link_to_process(mapfile *file) {
 }
 
 static void unlink_from_process(mapfile *file) {
-  mf_idle_end(file);
+  if (file->idle_ms != 0)
+    mf_idle_end(file);
   *(file->previous != NULL ? &file->previous->next : &mf_process_state.files) = file->next;
   if (file->next != NULL)
     file->next->previous = file->previous;
   mf_process_state.open_files--;
 }
 
-/* From here on other threads may see it: the idle one, and those that remove names. */
+/* From here on other threads may see it: the idle one, and those that remove names. Cannot fail for a stream. */
 static mapfile_status enter_process(mapfile *file, const mapfile_options *options) {
   os_lock();
   file->slot_shift = slot_shift(file);
   file->magic = MF_MAGIC_OPEN;
   link_to_process(file);
-  mapfile_status status = mf_idle_begin(file);
-  if (status != MAPFILE_OK && options->idle_ms != 0)
+  mapfile_status status = file->idle_ms != 0 ? mf_idle_begin(file) : MAPFILE_OK;
+  bool refused = status != MAPFILE_OK && options->idle_ms != 0;
+  if (refused)
     unlink_from_process(file);
-  else
-    status = MAPFILE_OK;
   os_unlock();
-  return status;
+  return refused ? status : MAPFILE_OK;
 }
 
 /* What a mapfile is made of. */
@@ -146,10 +146,7 @@ static mapfile_status begin_use(mapfile *file, const mapfile_options *options) {
   atomic_init(&file->size, file->known.size);
   atomic_init(&file->unmappable, only_read);
   file->idle_ms = idle_time(file, options);
-  status = enter_process(file, options);
-  if (status != MAPFILE_OK)
-    mf_stream_unload(file);
-  return status;
+  return enter_process(file, options);
 }
 
 /* Where this fails, the source is still the caller's. */

@@ -40,7 +40,7 @@ static void start_if_possible(void) {
 
 void mf_idle_watch(mapfile *file) {
   mf_process *process = &mf_process_state;
-  if (file->idle_ms == 0 || file->idle_next != NULL)
+  if (file->idle_next != NULL)
     return;
   mapfile *hand = process->idle_hand != NULL ? process->idle_hand : file;
   file->idle_next = hand;
@@ -69,17 +69,14 @@ void mf_idle_unwatch(mapfile *file) {
 }
 
 mapfile_status mf_idle_begin(mapfile *file) {
-  mapfile_status status = file->idle_ms != 0 ? start() : MAPFILE_OK;
-  if (file->idle_ms != 0)
-    mf_process_state.idle_files++;
+  mapfile_status status = start();
+  mf_process_state.idle_files++;
   if (OS_PARKING_CLOSES)
     mf_idle_watch(file);
   return status;
 }
 
 void mf_idle_end(mapfile *file) {
-  if (file->idle_ms == 0)
-    return;
   mf_idle_unwatch(file);
   mf_process_state.idle_files--;
   if (mf_process_state.idle_files == 0)
@@ -117,9 +114,14 @@ static bool is_pinned(const mapfile *file) {
   return false;
 }
 
+/* When its time has passed for sure: the clock's milliseconds are whole ones. */
+static uint64_t due_at(const mapfile *file) {
+  return file->idle_since + file->idle_ms + 1;
+}
+
 /* In how many milliseconds to look again. */
 static uint64_t next_look(const mapfile *file, uint64_t now) {
-  uint64_t tick = file->idle_ms / 10, due = file->idle_since + file->idle_ms;
+  uint64_t tick = file->idle_ms / 10, due = due_at(file);
   if (tick > LONGEST_TICK_MS)
     tick = LONGEST_TICK_MS;
   if (due > now && due - now < tick)
@@ -136,7 +138,7 @@ static uint64_t look_at(mapfile *file, uint64_t now) {
     atomic_store_explicit(&file->touched, 1, memory_order_relaxed);
     return next_look(file, now);
   }
-  if (now - file->idle_since >= file->idle_ms && mf_file_release(file, false) == MAPFILE_OK)
+  if (now >= due_at(file) && mf_file_release(file, false) == MAPFILE_OK)
     return UINT64_MAX;
   return next_look(file, now);
 }

@@ -79,24 +79,56 @@ static mapfile_status make_fail(const mf_segment *segment, uint64_t low, uint64_
   return os_memory_fail(address, length);
 }
 
+/* Pages of a copy that were made to fail get the file's bytes as they are now; all others keep theirs. */
+static mapfile_status make_copy_good(mapfile *file, const mf_segment *segment, unsigned char *address, size_t length) {
+  size_t first = (size_t)(address - segment->address) / mf_page_size, pages = length / mf_page_size, done;
+  mapfile_status status = MAPFILE_OK;
+  for (size_t page = first; status == MAPFILE_OK && segment->failing != NULL && page < first + pages; page++) {
+    if (segment->failing[page] == 0)
+      continue;
+    unsigned char *at = segment->address + page * mf_page_size;
+    status = os_memory_again(at, mf_page_size);
+    if (status == MAPFILE_OK)
+      status = mf_read_plain(file, segment->offset + page * mf_page_size, at, mf_page_size, &done);
+    if (status == MAPFILE_OK && segment->fillable)
+      os_memory_seal(at, mf_page_size);
+    segment->failing[page] = status != MAPFILE_OK;
+  }
+  return status;
+}
+
 /* A private view's pages lose what was written to them: they come from the file again. */
 static mapfile_status make_good(mapfile *file, const mf_segment *segment, uint64_t low, uint64_t high) {
   unsigned char *address;
   uint64_t offset;
-  size_t length, done;
+  size_t length;
   if (!overlap(segment, low, high, &address, &offset, &length))
     return MAPFILE_OK;
-  if (segment->kind != MF_OWN_COPY)
-    return os_map_over(file->handle, offset, length, mf_segment_map_kind(segment->kind), address);
-  mapfile_status status = os_memory_again(address, length);
-  if (status == MAPFILE_OK)
-    status = mf_read_plain(file, offset, address, length, &done);
-  return status;
+  if (segment->kind == MF_OWN_COPY)
+    return make_copy_good(file, segment, address, length);
+  return os_map_over(file->handle, offset, length, mf_segment_map_kind(segment->kind), address);
+}
+
+/* A copy's pages fail from its beginning or never: which do has to be known when they are made good. */
+static mapfile_status note_failing(mf_segment *segment, uint64_t low, uint64_t high) {
+  unsigned char *address;
+  uint64_t offset;
+  size_t length;
+  if (segment->kind != MF_OWN_COPY || !overlap(segment, low, high, &address, &offset, &length))
+    return MAPFILE_OK;
+  if (segment->failing == NULL)
+    segment->failing = mf_allocate(segment->length / mf_page_size);
+  if (segment->failing == NULL)
+    return MAPFILE_NO_MEMORY;
+  memset(segment->failing + (size_t)(address - segment->address) / mf_page_size, 1, length / mf_page_size);
+  return MAPFILE_OK;
 }
 
 mapfile_status mf_inject_apply(mf_segment *segment) {
   for (const mf_injection *bad = segment->file->injections; bad != NULL; bad = bad->next) {
-    mapfile_status status = make_fail(segment, bad->low, bad->high);
+    mapfile_status status = note_failing(segment, bad->low, bad->high);
+    if (status == MAPFILE_OK)
+      status = make_fail(segment, bad->low, bad->high);
     if (status != MAPFILE_OK)
       return status;
   }

@@ -77,6 +77,7 @@ struct mf_segment {
   mf_segment *clock_next, *clock_previous; /* all pooled segments; locked */
   mf_segment *spare_next;                  /* given up, waiting to be freed or used again; locked */
   bool fillable;                           /* a ZERO_FILL view's; set before a scope can see it */
+  unsigned char *failing;                  /* of a copy: which pages were made to fail; NULL: none; locked */
   bool closing;                            /* an OWN segment let go while a zero-fill scope was open; locked */
   atomic_uint filled;                      /* pages replaced by zeros: sticky */
   atomic_uint_fast64_t first_filled;       /* offset + 1 of the first of them, 0: none */
@@ -261,7 +262,7 @@ void mf_stream_unload(mapfile *file);
  * Idle mapfiles (idle.c)
  */
 
-/* A mapfile with an idle time was opened, or is closed. */
+/* All of it only for mapfiles with an idle time: one was opened, or is closed. */
 mapfile_status mf_idle_begin(mapfile *file); /* locked */
 void mf_idle_end(mapfile *file);             /* locked */
 /* From now on there is something to give up, or nothing any more. */
@@ -430,6 +431,7 @@ typedef struct mf_walk {
   mapfile_chunk chunk;
   void *argument;
   uint64_t done;         /* bytes that chunk has finished */
+  bool faulted;          /* a bad page ended the walk, and not chunk */
   mapfile_scope *onward; /* a scope further out took a fault of chunk's: clean up and land there */
   uint64_t end;          /* where the file ends now, if the walk went through a map that may show zeros behind it */
 } mf_walk;

@@ -33,11 +33,11 @@ static void release(const char *path, bool closing) {
 static mapfile_status try_again(const change *wanted) {
   mapfile_status status = MAPFILE_BUSY;
   for (unsigned round = 0; status == MAPFILE_BUSY && round < ROUNDS; round++) {
-    bool closing = round >= ROUNDS - CLOSING_ROUNDS;
     if (round > 0)
       os_sleep(UINT32_C(1) << (round - 1));
-    release(wanted->path, closing);
-    release(wanted->to, closing);
+    /* A mapfile of the file that gets another name would not find it again: those are closed last. */
+    release(wanted->path, round >= ROUNDS - (wanted->to != NULL ? 1 : CLOSING_ROUNDS));
+    release(wanted->to, round >= ROUNDS - CLOSING_ROUNDS);
     status = attempt(wanted);
   }
   return status;

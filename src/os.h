@@ -114,8 +114,9 @@ mapfile_status os_allocate(intptr_t handle, uint64_t length);
 
 /* Read until length bytes, the end of the file or an error; *done is always set. The position does not move. */
 mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
-/* Read once from where the handle stands, waiting for data; *done 0 is the end. */
-mapfile_status os_read_stream(intptr_t handle, void *buffer, size_t length, size_t *done);
+/* Read once from where the handle stands (a file's handle that has no position: from offset), waiting for data; *done 0
+   is the end. */
+mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
 /* Write all to a handle; *done is always set. */
 mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done);
 /* Send from file to handle inside the kernel, once; *done is always set, 0 with OK at the end of the file.

@@ -56,7 +56,8 @@ static mapfile_status unpark(mapfile *file) {
   if (first) {
     file->handle = handle;
     atomic_store(&file->parked, false);
-    mf_idle_watch(file);
+    if (file->idle_ms != 0)
+      mf_idle_watch(file);
   }
   os_unlock();
   return first ? MAPFILE_OK : os_close(handle);

@@ -115,11 +115,15 @@ static mapfile_status run_guarded(part *over, const mapfile_view *view, bool *re
     *refused = fault.status == MAPFILE_UNSUPPORTED;
     return status;
   }
+  over->walk->faulted = true;
   status = mapfile_fault_explain(&fault);
   int64_t error = fault.native_error;
   mapfile_status before = walk_up_to(over, view, mf_page_down(fault.offset));
   mf_set_native_error(error);
-  return before != MAPFILE_OK ? before : status;
+  if (before == MAPFILE_OK)
+    return status;
+  over->walk->faulted = false;
+  return before;
 }
 
 static mapfile_status walk_pooled(mf_walk *walk, bool *refused) {
@@ -257,11 +261,11 @@ static mapfile_status walk_copies(mf_walk *walk) {
   return status;
 }
 
-/* A file that was cut shows zeros from its new end to the end of that page, and no fault: only the system can tell. */
+/* A file that was cut shows zeros from its new end to the end of that page, and no fault: only the system can tell.
+   Those were no bytes of the file, whatever ended the walk behind them. */
 static mapfile_status look_at_end(mf_walk *walk, mapfile_status status) {
   os_file_info now;
-  if ((walk->flags & MAPFILE_SCAN_COPY) != 0 || (walk->file->flags & MAPFILE_IMMUTABLE) != 0 ||
-      (status != MAPFILE_OK && status != MAPFILE_CANCELLED && status != MAPFILE_TRUNCATED))
+  if ((walk->flags & MAPFILE_SCAN_COPY) != 0 || (walk->file->flags & MAPFILE_IMMUTABLE) != 0)
     return status;
   int64_t error = mapfile_native_error();
   if (mf_file_look(walk->file, &now) != MAPFILE_OK) {
@@ -272,9 +276,13 @@ static mapfile_status look_at_end(mf_walk *walk, mapfile_status status) {
   if (now.size >= walk->offset + walk->length)
     return status;
   uint64_t there = now.size > walk->offset ? now.size - walk->offset : 0;
-  if (walk->done > there)
+  bool beyond = walk->done > there;
+  if (beyond)
     walk->done = there;
-  return status == MAPFILE_OK ? MAPFILE_TRUNCATED : status;
+  if (status != MAPFILE_OK && !(walk->faulted && beyond))
+    return status;
+  mf_set_native_error(0);
+  return MAPFILE_TRUNCATED;
 }
 
 static mapfile_status walk_mapped(mf_walk *walk, bool *refused) {

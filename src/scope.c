@@ -32,7 +32,8 @@ enum {
 enum {
   IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
   IN_FRAME = 1,    /* where a scope that is not on the thread's own stack stands */
-  IN_ONWARD = 2    /* a cleaning scope's: where to go when that is done */
+  IN_ONWARD = 2,   /* a cleaning scope's: where to go when that is done */
+  IN_FILLED = 3    /* a zero-fill scope's over one view: the view's segment, which stays when the view is unpinned */
 };
 
 /* A scope that does not lie on the stack itself (a sanitizer moved it) is placed by the frame of the function that
@@ -333,8 +334,7 @@ static mapfile_status report_filled(const mf_segment *segment, mapfile_fault *fa
   return MAPFILE_UNKNOWN;
 }
 
-static mapfile_status check_after(const mapfile_view *view, mapfile_fault *fault) {
-  const mf_segment *segment = own_segment(view);
+static mapfile_status check_after(const mapfile_view *view, const mf_segment *segment, mapfile_fault *fault) {
   mapfile_status status = MAPFILE_OK;
   if (segment != NULL)
     status = report_filled(segment, fault);
@@ -383,7 +383,7 @@ static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile
   pop(os_thread(), scope, scope->depth, SCOPE_IDLE);
   if (view == NULL || mf_view_is_simple(view))
     return status;
-  mapfile_status after = check_after(view, scope->fault);
+  mapfile_status after = check_after(view, own_segment(view), scope->fault);
   return status == MAPFILE_OK ? after : status;
 }
 
@@ -487,7 +487,9 @@ mapfile_status MAPFILE_CALL mapfile_scope_begin(mapfile_scope *scope, mapfile *f
   }
   hold_segments(file);
   mapfile_status status = enter_with_care(scope, file, view, NULL, SCOPE_FILLING);
-  if (status != MAPFILE_OK)
+  if (status == MAPFILE_OK)
+    scope->internal[IN_FILLED] = (uintptr_t)own_segment(view);
+  else
     let_segments_go(file);
   return status;
 }
@@ -503,7 +505,7 @@ static void report_all_filled(mapfile *file, mapfile_fault *fault) {
 
 /* Is it the innermost scope of this thread, a zero-fill one? */
 static bool can_end(const mf_thread *thread, const mapfile_scope *scope) {
-  return scope->size == sizeof *scope && scope->state == state_of(scope, SCOPE_FILLING) &&
+  return scope->size == sizeof *scope && scope->state != SCOPE_IDLE && scope->state == state_of(scope, SCOPE_FILLING) &&
          thread->depth == scope->depth + 1 && scope_of(thread->ring[scope->depth % MF_RING]) == scope;
 }
 
@@ -521,7 +523,7 @@ mapfile_status MAPFILE_CALL mapfile_scope_end(mapfile_scope *scope, mapfile_faul
   begin_fault(record);
   pop(thread, scope, scope->depth, SCOPE_IDLE);
   if (view != NULL)
-    check_after(view, record);
+    check_after(view, (const mf_segment *)scope->internal[IN_FILLED], record);
   else
     report_all_filled(file, record);
   if (record->filled_pages != 0)

@@ -126,7 +126,8 @@ mapfile_status mf_segment_publish(mf_segment *segment) {
     return status;
   mf_index_insert(segment);
   link_to_file(segment);
-  mf_idle_watch(segment->file);
+  if (segment->file->idle_ms != 0)
+    mf_idle_watch(segment->file);
   if (is_pooled(segment->kind)) {
     link_to_clock(segment);
     atomic_store_explicit(&segment->gate, MF_GATE_OPEN, memory_order_release);
@@ -143,7 +144,8 @@ static void unmap(mf_segment *segment) {
   mapfile *file = segment->file;
   os_unmap(segment->address, segment->length);
   mf_budget_count(file, -1, -(int64_t)charged_bytes(segment));
-  mf_trace(MAPFILE_EVENT_UNMAP, file, segment->offset, segment->length, MAPFILE_OK);
+  if (segment->kind != MF_OWN_COPY)
+    mf_trace(MAPFILE_EVENT_UNMAP, file, segment->offset, segment->length, MAPFILE_OK);
 }
 
 /* Undo mf_segment_map for a segment that was never published. */
@@ -175,6 +177,8 @@ void mf_segment_give_up(mf_segment *segment) {
   unlink_from_file(segment);
   unmap(segment);
   if (!is_pooled(segment->kind)) {
+    free(segment->failing);
+    segment->failing = NULL;
     mf_index_retire(segment);
     return;
   }

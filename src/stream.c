@@ -29,7 +29,7 @@ mapfile_status mf_stream_load(mapfile *file, uint64_t limit) {
     used += done;
     status = used == room ? grow(&bytes, &room, limit) : MAPFILE_OK;
     if (status == MAPFILE_OK)
-      status = os_read_stream(file->handle, bytes + used, room - used, &done);
+      status = os_read_stream(file->handle, used, bytes + used, room - used, &done);
     if (status == MAPFILE_OK && used + done > limit)
       status = MAPFILE_LIMIT;
   } while (status == MAPFILE_OK && done > 0);

@@ -297,8 +297,9 @@ static mapfile_status wait_readable(int descriptor) {
 }
 
 /* Reads before it waits: a FIFO that nobody has open for writing is at its end, and is not waited for. */
-mapfile_status os_read_stream(intptr_t handle, void *buffer, size_t length, size_t *done) {
+mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done) {
   mapfile_status status = MAPFILE_OK;
+  (void)offset;
   *done = 0;
   while (status == MAPFILE_OK) {
     ssize_t got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE);

@@ -18,23 +18,26 @@
 
 static void *registration; /* locked */
 
+/* What the record of an exception says of the access. */
+enum { LOADING = 0, STORING = 1 }; /* else it was to be executed */
+
 /* handler: may the page be accessed so? Then a fault there is not the program's doing: the page is bad. */
-static bool is_allowed(DWORD protection, uint32_t access) {
-  const DWORD readable = PAGE_READONLY | PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE |
-                         PAGE_EXECUTE_WRITECOPY;
+static bool is_allowed(DWORD protection, ULONG_PTR access) {
+  const DWORD executable = PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
   const DWORD writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
-  return (protection & (access == MAPFILE_FAULT_WRITE ? writable : readable)) != 0;
+  const DWORD readable = writable | PAGE_READONLY | PAGE_EXECUTE_READ;
+  return (protection & (access == LOADING ? readable : access == STORING ? writable : executable)) != 0;
 }
 
 /* handler: an access violation. In memory that allows the access the page is bad, as Wine says it of a file that became
    shorter; a page that allows nothing has been made so by mapfile_inject; anything else is the program's mistake, and
    taken only where it asked for that. */
-static bool is_bad_page(os_fault *fault) {
+static bool is_bad_page(os_fault *fault, ULONG_PTR access) {
   MEMORY_BASIC_INFORMATION memory;
   if (VirtualQuery((const void *)fault->address, &memory, sizeof memory) != sizeof memory)
     return false;
   bool committed = memory.State == MEM_COMMIT;
-  if (committed && ((memory.Protect & PAGE_NOACCESS) != 0 || is_allowed(memory.Protect, fault->access)))
+  if (committed && ((memory.Protect & PAGE_NOACCESS) != 0 || is_allowed(memory.Protect, access)))
     return true;
   fault->status = committed ? MAPFILE_PROTECTED : MAPFILE_RELEASED;
   return (mf_handler_flags() & MAPFILE_HANDLER_ACCESS) != 0;
@@ -47,15 +50,21 @@ static bool is_page_fault(const EXCEPTION_RECORD *record, os_fault *fault) {
   if (record->NumberParameters < 2)
     return false;
   fault->address = record->ExceptionInformation[1];
-  fault->access = record->ExceptionInformation[0] == 1 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+  fault->access = record->ExceptionInformation[0] == STORING ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
   fault->code = (int64_t)record->ExceptionCode;
   if (record->ExceptionCode == EXCEPTION_ACCESS_VIOLATION)
-    return is_bad_page(fault);
+    return is_bad_page(fault, record->ExceptionInformation[0]);
   if (record->ExceptionCode != EXCEPTION_IN_PAGE_ERROR)
     return false;
   if (record->NumberParameters > 2)
     fault->code = (int64_t)(uint32_t)record->ExceptionInformation[2];
   return true;
+}
+
+/* handler: others' threads raise exceptions by the thousand, which shall cost them nothing. */
+static bool is_in_scope(void) {
+  const mf_thread *thread = os_thread_in_handler();
+  return thread != NULL && thread->depth != 0;
 }
 
 static bool lands_here(const os_fault *fault, const mapfile_scope *landing) {
@@ -69,7 +78,7 @@ mapfile_scope *win_take(const EXCEPTION_POINTERS *pointers, const mapfile_scope 
   DWORD error = GetLastError();
   mapfile_scope *scope = NULL;
   *resume = false;
-  if (is_page_fault(pointers->ExceptionRecord, &fault)) {
+  if (is_in_scope() && is_page_fault(pointers->ExceptionRecord, &fault)) {
 #if defined(_WIN64)
     fault.stack_pointer = context->Rsp;
 #else

@@ -11,7 +11,6 @@
 #endif
 
 #include "../os.h"
-#include "file.h"
 #include "name.h"
 #include "status.h"
 
@@ -21,8 +20,8 @@
 #include <windows.h>
 #include <winioctl.h>
 
-/* The most one system call is asked to move. */
-#define MOST_AT_ONCE ((size_t)1 << 30)
+/* The most one system call is asked to move: servers and pipes refuse more than they have memory for. */
+#define MOST_AT_ONCE ((size_t)1 << 24)
 
 /*
  * What ntdll knows that the documented calls do not tell under every system
@@ -36,7 +35,7 @@ typedef struct status_block {
 typedef LONG(WINAPI *query_object)(HANDLE, int, void *, ULONG, ULONG *);
 typedef LONG(WINAPI *query_file)(HANDLE, status_block *, void *, ULONG, int);
 
-enum { OBJECT_BASIC = 0, OBJECT_TYPE = 2, VOLUME_DEVICE = 4, VOLUME_ATTRIBUTES = 5, FILE_MODE = 16 };
+enum { OBJECT_BASIC = 0, OBJECT_TYPE = 2, VOLUME_SIZE = 3, VOLUME_DEVICE = 4, VOLUME_ATTRIBUTES = 5, FILE_MODE = 16 };
 
 static FARPROC of_ntdll(const char *name) {
   HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
@@ -72,13 +71,25 @@ static bool is_file_object(HANDLE handle) {
   return type.length == 4 * sizeof(wchar_t) && wcsncmp(type.text, L"File", 4) == 0;
 }
 
-/* Does the handle keep a position and do one thing at a time? */
-static bool is_synchronous(HANDLE handle) {
-  const ULONG alert = 0x10, no_alert = 0x20;
+enum { UNBUFFERED = 0x8, ALERTABLE = 0x10, NOT_ALERTABLE = 0x20 };
+
+/* Was the handle opened in one of these ways? So it is taken to be where that cannot be told. */
+static bool has_mode(HANDLE handle, ULONG modes) {
   ULONG mode = 0;
   status_block block;
   query_file query = NTDLL(query_file, "NtQueryInformationFile");
-  return query == NULL || query(handle, &block, &mode, sizeof mode, FILE_MODE) != 0 || (mode & (alert | no_alert)) != 0;
+  return query == NULL || query(handle, &block, &mode, sizeof mode, FILE_MODE) != 0 || (mode & modes) != 0;
+}
+
+/* Does the handle keep a position and do one thing at a time? */
+static bool is_synchronous(HANDLE handle) {
+  return has_mode(handle, ALERTABLE | NOT_ALERTABLE);
+}
+
+static bool ask_volume(HANDLE handle, int what, void *answer, ULONG size) {
+  status_block block;
+  query_file query = NTDLL(query_file, "NtQueryVolumeInformationFile");
+  return query != NULL && query(handle, &block, answer, size, what) == 0;
 }
 
 /*
@@ -140,12 +151,17 @@ mapfile_status os_set_size(intptr_t handle, uint64_t size) {
   return MAPFILE_LIMIT;
 }
 
-/* Less than the file has would cut it. */
+/* Space behind the end can be had, but none for holes; and to ask for less than the file has would cut it. */
 mapfile_status os_allocate(intptr_t handle, uint64_t length) {
+  const DWORD with_holes = FILE_ATTRIBUTE_SPARSE_FILE | FILE_ATTRIBUTE_COMPRESSED;
+  FILE_BASIC_INFO basic;
   FILE_STANDARD_INFO now;
   FILE_ALLOCATION_INFO wanted;
-  if (!GetFileInformationByHandleEx((HANDLE)handle, FileStandardInfo, &now, sizeof now))
+  if (!GetFileInformationByHandleEx((HANDLE)handle, FileBasicInfo, &basic, sizeof basic) ||
+      !GetFileInformationByHandleEx((HANDLE)handle, FileStandardInfo, &now, sizeof now))
     return win_status_of_last_error();
+  if ((basic.FileAttributes & with_holes) != 0 || now.AllocationSize.QuadPart < now.EndOfFile.QuadPart)
+    return win_status_from_error(ERROR_NOT_SUPPORTED);
   if (length <= (uint64_t)now.AllocationSize.QuadPart)
     return MAPFILE_OK;
   wanted.AllocationSize.QuadPart = (LONGLONG)length;
@@ -214,9 +230,8 @@ mapfile_status os_close(intptr_t handle) {
 mapfile_status os_handle_allows(intptr_t native, uint32_t flags) {
   HANDLE handle = (HANDLE)native;
   DWORD wanted = (flags & MAPFILE_WRITE) != 0 ? FILE_READ_DATA | FILE_WRITE_DATA : FILE_READ_DATA;
-  SetLastError(0);
-  if (handle == NULL || handle == INVALID_HANDLE_VALUE ||
-      (GetFileType(handle) == FILE_TYPE_UNKNOWN && GetLastError() != 0))
+  DWORD inheritance;
+  if (handle == NULL || handle == INVALID_HANDLE_VALUE || !GetHandleInformation(handle, &inheritance))
     return win_status_from_error(ERROR_INVALID_HANDLE);
   if (!is_file_object(handle))
     return MAPFILE_OK; /* os_file_look says what it is */
@@ -225,24 +240,31 @@ mapfile_status os_handle_allows(intptr_t native, uint32_t flags) {
   return MAPFILE_OK;
 }
 
-static bool same_file(HANDLE one, HANDLE other) {
+static bool are_different(HANDLE one, HANDLE other) {
   os_identity a, b;
   return os_handle_identity((intptr_t)one, &a) == MAPFILE_OK && os_handle_identity((intptr_t)other, &b) == MAPFILE_OK &&
-         a.volume == b.volume && a.id[0] == b.id[0] && a.id[1] == b.id[1];
+         (a.volume != b.volume || a.id[0] != b.id[0] || a.id[1] != b.id[1]);
 }
 
-/* A handle without a position can be used as it is. One with a position is opened anew; that goes by name on some
-   systems, so it is looked at whether it is the same file. */
+/* A folder, say, is nothing to be opened anew; os_file_look says what it is. */
+static bool is_plain_file(HANDLE handle) {
+  FILE_BASIC_INFO basic;
+  return GetFileType(handle) == FILE_TYPE_DISK && is_file_object(handle) &&
+         (!GetFileInformationByHandleEx(handle, FileBasicInfo, &basic, sizeof basic) ||
+          (basic.FileAttributes & FILE_ATTRIBUTE_DIRECTORY) == 0);
+}
+
+/* A handle without a position can be used as it is, unless it takes only whole sectors. Others are opened anew. That
+   is the same file on Windows, whatever its name is now; Wine goes by the name, and tells all files apart. */
 mapfile_status os_own_handle(intptr_t native, uint32_t flags, intptr_t *own) {
   HANDLE handle = (HANDLE)native;
   *own = native;
-  if (GetFileType(handle) != FILE_TYPE_DISK || !is_file_object(handle) || !is_synchronous(handle))
+  if (!is_plain_file(handle) || !has_mode(handle, ALERTABLE | NOT_ALERTABLE | UNBUFFERED))
     return MAPFILE_OK;
-  HANDLE opened = ReOpenFile(handle, desired_access(flags), sharing(MAPFILE_SHARE_DEFAULT),
-                             FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_ANONYMOUS);
+  HANDLE opened = ReOpenFile(handle, desired_access(flags), sharing(MAPFILE_SHARE_DEFAULT), FILE_FLAG_OVERLAPPED);
   if (opened == INVALID_HANDLE_VALUE)
     return win_status_of_last_error();
-  if (!same_file(handle, opened)) {
+  if (are_different(handle, opened)) {
     CloseHandle(opened);
     mf_set_native_error(0);
     return MAPFILE_UNSUPPORTED;
@@ -255,39 +277,37 @@ mapfile_status os_own_handle(intptr_t native, uint32_t flags, intptr_t *own) {
  * What file and what file system it is
  */
 
-static bool is_local(HANDLE handle, query_file query) {
+static bool is_local(HANDLE handle) {
   const ULONG network = 0x14, remote = 0x10;
   struct {
     ULONG type, characteristics;
   } device;
-  status_block block;
-  return query(handle, &block, &device, sizeof device, VOLUME_DEVICE) == 0 && device.type != network &&
+  return ask_volume(handle, VOLUME_DEVICE, &device, sizeof device) && device.type != network &&
          (device.characteristics & remote) == 0;
 }
 
-static bool is_known_file_system(HANDLE handle, query_file query) {
-  static const wchar_t *const known[] = {L"NTFS", L"ReFS", L"FAT", L"FAT32", L"exFAT", L"UDF", L"CDFS"};
+/* Is the file on one of these file systems? */
+static bool is_kept_by(HANDLE handle, const wchar_t *const *systems, size_t count) {
   struct {
     ULONG flags;
     LONG longest;
     ULONG length;
     wchar_t name[64];
   } volume;
-  status_block block;
-  if (query(handle, &block, &volume, sizeof volume - sizeof(wchar_t), VOLUME_ATTRIBUTES) != 0 ||
+  if (!ask_volume(handle, VOLUME_ATTRIBUTES, &volume, sizeof volume - sizeof(wchar_t)) ||
       volume.length > sizeof volume.name - sizeof(wchar_t))
     return false;
   volume.name[volume.length / sizeof(wchar_t)] = 0;
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (wcscmp(volume.name, known[i]) == 0)
+  for (size_t i = 0; i < count; i++)
+    if (wcscmp(volume.name, systems[i]) == 0)
       return true;
   return false;
 }
 
 /* Maps of remote files are not coherent with reads, and errors come to them late or never. */
 bool os_may_map(intptr_t handle) {
-  query_file query = NTDLL(query_file, "NtQueryVolumeInformationFile");
-  return query != NULL && is_local((HANDLE)handle, query) && is_known_file_system((HANDLE)handle, query);
+  static const wchar_t *const known[] = {L"NTFS", L"ReFS", L"FAT", L"FAT32", L"exFAT", L"UDF", L"CDFS"};
+  return is_local((HANDLE)handle) && is_kept_by((HANDLE)handle, known, sizeof known / sizeof known[0]);
 }
 
 /* Wine gives the time of the last write where the system below keeps no other. */
@@ -295,31 +315,35 @@ static bool has_times_of_creation(void) {
   return of_ntdll("wine_get_version") == NULL;
 }
 
-mapfile_status os_handle_identity(intptr_t handle, os_identity *identity) {
+/* Before Windows 8 there are only these shorter numbers. Elsewhere than on NTFS they may change, or mean two files. */
+static bool identify_as_before(HANDLE handle, os_identity *identity) {
+  static const wchar_t *const lasting[] = {L"NTFS"};
+  BY_HANDLE_FILE_INFORMATION file;
+  if (!GetFileInformationByHandle(handle, &file) || !is_kept_by(handle, lasting, 1))
+    return false;
+  identity->volume = file.dwVolumeSerialNumber;
+  identity->id[0] = (uint64_t)file.nFileIndexHigh << 32 | file.nFileIndexLow;
+  identity->id[1] = 0;
+  return true;
+}
+
+static bool identify(HANDLE handle, os_identity *identity) {
   FILE_ID_INFO id;
+  if (!GetFileInformationByHandleEx(handle, FileIdInfo, &id, sizeof id))
+    return identify_as_before(handle, identity);
+  identity->volume = id.VolumeSerialNumber;
+  memcpy(identity->id, &id.FileId, sizeof identity->id);
+  return true;
+}
+
+mapfile_status os_handle_identity(intptr_t handle, os_identity *identity) {
   FILE_BASIC_INFO basic;
-  if (!GetFileInformationByHandleEx((HANDLE)handle, FileIdInfo, &id, sizeof id) ||
+  if (!identify((HANDLE)handle, identity) ||
       !GetFileInformationByHandleEx((HANDLE)handle, FileBasicInfo, &basic, sizeof basic)) {
     mf_set_native_error((int64_t)GetLastError());
     return MAPFILE_UNSUPPORTED;
   }
-  identity->volume = id.VolumeSerialNumber;
-  memcpy(identity->id, &id.FileId, sizeof identity->id);
   identity->created = has_times_of_creation() ? basic.CreationTime.QuadPart : 0;
-  return MAPFILE_OK;
-}
-
-mapfile_status win_name_of_handle(void *handle, wchar_t **name) {
-  DWORD room = GetFinalPathNameByHandleW(handle, NULL, 0, FILE_NAME_NORMALIZED | VOLUME_NAME_DOS);
-  wchar_t *made = room != 0 ? malloc(((size_t)room + 1) * sizeof *made) : NULL;
-  if (made == NULL)
-    return room != 0 ? MAPFILE_NO_MEMORY : win_status_of_last_error();
-  DWORD length = GetFinalPathNameByHandleW(handle, made, room + 1, FILE_NAME_NORMALIZED | VOLUME_NAME_DOS);
-  if (length == 0 || length > room) {
-    free(made);
-    return win_status_of_last_error();
-  }
-  *name = made;
   return MAPFILE_OK;
 }
 
@@ -338,6 +362,14 @@ static enum os_file_kind kind_of(HANDLE handle, DWORD attributes) {
                                                                                                : OS_FILE_OTHER;
 }
 
+/* A whole disk passes for a file, but has none of a file's properties. */
+static mapfile_status status_of_looking(DWORD error) {
+  if (error == ERROR_INVALID_PARAMETER || win_status_from_error(error) == MAPFILE_UNSUPPORTED)
+    return MAPFILE_OK;
+  mf_set_native_error((int64_t)error);
+  return MAPFILE_IO;
+}
+
 mapfile_status os_file_look(intptr_t native, os_file_info *info) {
   HANDLE handle = (HANDLE)native;
   FILE_BASIC_INFO basic;
@@ -351,10 +383,8 @@ mapfile_status os_file_look(intptr_t native, os_file_info *info) {
   if (GetFileType(handle) != FILE_TYPE_DISK || !is_file_object(handle))
     return MAPFILE_OK;
   if (!GetFileInformationByHandleEx(handle, FileBasicInfo, &basic, sizeof basic) ||
-      !GetFileInformationByHandleEx(handle, FileStandardInfo, &standard, sizeof standard)) {
-    mf_set_native_error((int64_t)GetLastError());
-    return MAPFILE_IO;
-  }
+      !GetFileInformationByHandleEx(handle, FileStandardInfo, &standard, sizeof standard))
+    return status_of_looking(GetLastError());
   info->kind = kind_of(handle, basic.FileAttributes);
   info->size = (uint64_t)standard.EndOfFile.QuadPart;
   info->modified = nanoseconds(basic.LastWriteTime);
@@ -380,19 +410,23 @@ static mapfile_status status_of_reading(DWORD error) {
   }
 }
 
+/* The event's lowest bit, which is not part of it, keeps the system from telling a port that the program may have tied
+   its own handle to. */
 static OVERLAPPED overlapped_at(uint64_t offset, HANDLE event) {
   OVERLAPPED at;
   memset(&at, 0, sizeof at);
   at.Offset = (DWORD)offset;
   at.OffsetHigh = (DWORD)(offset >> 32);
-  at.hEvent = event;
+  at.hEvent = (HANDLE)((ULONG_PTR)event | 1);
   return at;
 }
 
-/* One read or write that may be going on when its call returns. Returns the error, 0 for none. */
+/* One read or write that may be going on when its call returns. Returns the error, 0 for none; one of them says that
+   there is more than was asked for, which has been read. */
 static DWORD finish(BOOL begun, HANDLE handle, OVERLAPPED *at, DWORD *moved) {
-  if (!begun && GetLastError() != ERROR_IO_PENDING)
-    return GetLastError();
+  DWORD error = begun ? 0 : GetLastError();
+  if (error != 0 && error != ERROR_IO_PENDING && error != ERROR_MORE_DATA)
+    return error;
   return GetOverlappedResult(handle, at, moved, TRUE) ? 0 : GetLastError();
 }
 
@@ -416,21 +450,29 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
   return MAPFILE_OK;
 }
 
-/* Begin at the handle's position, where it has one; a pipe has none, nor does it matter. */
-static DWORD read_once(HANDLE handle, void *buffer, DWORD length, DWORD *got) {
+/* Begin at the handle's position, where it has one, else at offset; to a pipe neither matters. */
+static DWORD read_once(HANDLE handle, uint64_t offset, void *buffer, DWORD length, DWORD *got) {
   if (is_synchronous(handle))
     return ReadFile(handle, buffer, length, got, NULL) ? 0 : GetLastError();
   HANDLE event = win_thread_event();
   if (event == NULL)
     return GetLastError();
-  OVERLAPPED at = overlapped_at(0, event);
+  OVERLAPPED at = overlapped_at(offset, event);
   return finish(ReadFile(handle, buffer, length, NULL, &at), handle, &at, got);
 }
 
-mapfile_status os_read_stream(intptr_t handle, void *buffer, size_t length, size_t *done) {
-  DWORD got = 0;
+/* Nothing can be read from a pipe where nothing was written to it: only an error is its end. */
+static bool is_pipe(HANDLE handle) {
+  return GetNamedPipeInfo(handle, NULL, NULL, NULL, NULL);
+}
+
+mapfile_status os_read_stream(intptr_t native, uint64_t offset, void *buffer, size_t length, size_t *done) {
+  HANDLE handle = (HANDLE)native;
+  DWORD got = 0, error;
   *done = 0;
-  DWORD error = read_once((HANDLE)handle, buffer, (DWORD)(length < MOST_AT_ONCE ? length : MOST_AT_ONCE), &got);
+  do
+    error = read_once(handle, offset, buffer, (DWORD)(length < MOST_AT_ONCE ? length : MOST_AT_ONCE), &got);
+  while (error == 0 && got == 0 && is_pipe(handle));
   if (error == ERROR_BROKEN_PIPE || error == ERROR_HANDLE_EOF)
     return MAPFILE_OK;
   *done = got;
@@ -470,16 +512,19 @@ mapfile_status os_write_stream(intptr_t native, const void *buffer, size_t lengt
     mf_set_native_error(0);
     return MAPFILE_UNSUPPORTED;
   }
+  size_t most = MOST_AT_ONCE;
   while (*done < length) {
-    size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
+    size_t want = length - *done < most ? length - *done : most;
     DWORD written = 0;
     DWORD error = write_once(handle, synchronous, (const char *)buffer + *done, (DWORD)want, &written);
     *done += written;
     if (error != 0)
       return status_of_receiver(error);
-    /* A pipe that does not wait, and is full. */
-    if (written == 0)
+    /* A pipe that does not wait takes nothing of what does not fit whole. */
+    if (written == 0 && want == 1)
       return win_status_from_error(ERROR_PIPE_BUSY);
+    if (written == 0)
+      most = want / 2;
   }
   return MAPFILE_OK;
 }
@@ -507,20 +552,14 @@ bool os_is_hole(intptr_t native, uint64_t offset, uint64_t length) {
   return finish(begun, handle, &at, &got) == 0 && got == 0;
 }
 
-/* By the folder it lies in: there is no documented call that takes a handle. */
 bool os_file_system_full(intptr_t handle) {
-  ULARGE_INTEGER room;
-  bool full = false;
-  wchar_t *name;
-  if (win_name_of_handle((HANDLE)handle, &name) != MAPFILE_OK)
+  struct {
+    LARGE_INTEGER units, left;
+    ULONG sectors, bytes;
+  } volume;
+  if (!ask_volume((HANDLE)handle, VOLUME_SIZE, &volume, sizeof volume) ||
+      (uint64_t)volume.left.QuadPart * volume.sectors * volume.bytes >= mf_page_size)
     return false;
-  wchar_t *last = wcsrchr(name, L'\\');
-  if (last != NULL) {
-    last[1] = 0;
-    full = GetDiskFreeSpaceExW(name, &room, NULL, NULL) && room.QuadPart < mf_page_size;
-  }
-  free(name);
-  if (full)
-    mf_set_native_error(ERROR_DISK_FULL);
-  return full;
+  mf_set_native_error(ERROR_DISK_FULL);
+  return true;
 }

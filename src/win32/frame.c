@@ -13,6 +13,10 @@
 
 #include "fault.h"
 
+#if defined(__GNUC__)
+#include <x86intrin.h>
+#endif
+
 #if defined(MF_HAVE_TRY) || defined(_WIN64)
 
 /* Raised to go on to a frame further out from normal context; its parameter is the scope. Customer code, facility
@@ -51,15 +55,24 @@ _Noreturn void win_land_framed(mapfile_scope *scope) {
 
 #if defined(MF_HAVE_TRY)
 
+/* What the ABI demands of the processor: the interrupted expression may have filled the x87's registers half, turned
+   the direction, or asked for alignment. */
+static void put_in_order(void) {
+  const uintptr_t direction_flag = 0x400, alignment_flag = 0x40000;
+#if defined(__GNUC__)
+  __asm__ volatile("emms" ::: "memory");
+#elif !defined(_WIN64)
+  _mm_empty();
+#endif
+  __writeeflags(__readeflags() & ~(direction_flag | alignment_flag));
+}
+
 bool win_run_framed(mapfile_scope *scope, mapfile_body body, void *argument, mapfile_status *status) {
   scope->size = OS_SIZE_FRAMED;
   __try {
     *status = body(argument);
   } __except (filter(GetExceptionInformation(), scope)) {
-#if defined(__GNUC__)
-    /* The interrupted expression may have filled the x87's registers half. */
-    __asm__ volatile("emms" ::: "memory");
-#endif
+    put_in_order();
     return true;
   }
   return false;
@@ -69,14 +82,16 @@ bool win_run_framed(mapfile_scope *scope, mapfile_body body, void *argument, map
 
 bool win_frame_call(mapfile_scope *scope, mapfile_body body, void *argument, mapfile_status *status);
 extern char win_frame_landed[];
-EXCEPTION_DISPOSITION win_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
-                                        DISPATCHER_CONTEXT *dispatcher);
+/* Only the assembly names it. */
+__attribute__((used)) EXCEPTION_DISPOSITION win_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
+                                                              DISPATCHER_CONTEXT *dispatcher);
 
 /* Where the frame keeps the scope, from its stack pointer. */
 #define FRAME_SCOPE 32
-#define FRAME_TEXT_(x) #x
-#define FRAME_TEXT(x) FRAME_TEXT_(x)
+#define FRAME_SCOPE_TEXT "32"
 
+/* It lands behind the call, where the processor is put in order: the interrupted expression may have filled the x87's
+   registers half, turned the direction, or asked for alignment (flags 0x400 and 0x40000). */
 __asm__(".text\n"
         "	.p2align 4\n"
         "	.globl win_frame_call\n"
@@ -89,24 +104,24 @@ __asm__(".text\n"
         "	.seh_stackalloc 48\n"
         "	.seh_endprologue\n"
         "	.seh_handler win_frame_handler, @except\n"
-        "	movq %rcx, " FRAME_TEXT(FRAME_SCOPE) "(%rsp)\n"
-                                                     "	movq %r9, %rbx\n"
-                                                     "	movq %r8, %rcx\n"
-                                                     "	callq *%rdx\n"
-                                                     "	movl %eax, (%rbx)\n"
-                                                     "	xorl %eax, %eax\n"
-                                                     "1:	addq $48, %rsp\n"
-                                                     "	popq %rbx\n"
-                                                     "	ret\n"
-                                                     "	.globl win_frame_landed\n"
-                                                     "win_frame_landed:\n"
-                                                     /* The interrupted expression may have filled the x87's registers
-                                                        half, or turned the direction. */
-                                                     "	emms\n"
-                                                     "	cld\n"
-                                                     "	movl $1, %eax\n"
-                                                     "	jmp 1b\n"
-                                                     "	.seh_endproc\n");
+        "	movq %rcx, " FRAME_SCOPE_TEXT "(%rsp)\n"
+        "	movq %r9, %rbx\n"
+        "	movq %r8, %rcx\n"
+        "	callq *%rdx\n"
+        "	movl %eax, (%rbx)\n"
+        "	xorl %eax, %eax\n"
+        "1:	addq $48, %rsp\n"
+        "	popq %rbx\n"
+        "	ret\n"
+        "	.globl win_frame_landed\n"
+        "win_frame_landed:\n"
+        "	emms\n"
+        "	pushfq\n"
+        "	andl $~0x40400, (%rsp)\n"
+        "	popfq\n"
+        "	movl $1, %eax\n"
+        "	jmp 1b\n"
+        "	.seh_endproc\n");
 
 /* handler: what the system calls for the frame, in its search for a handler and again when it leaves frames. */
 EXCEPTION_DISPOSITION win_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,

@@ -78,6 +78,14 @@ static size_t bytes_to_map(uint64_t size, uint64_t offset, size_t length) {
   return length < size - offset ? length : (size_t)(size - offset);
 }
 
+/* The section could be had for this use, so what is denied is bytes that it does not have: they have just gone. */
+static mapfile_status view_status(DWORD error) {
+  if (error != ERROR_ACCESS_DENIED)
+    return map_status(error);
+  mf_set_native_error(0);
+  return MAPFILE_TRUNCATED;
+}
+
 mapfile_status os_map(intptr_t handle, uint64_t offset, size_t length, enum os_map_kind kind, void **address) {
   LARGE_INTEGER size;
   if (!GetFileSizeEx((HANDLE)handle, &size))
@@ -94,7 +102,7 @@ mapfile_status os_map(intptr_t handle, uint64_t offset, size_t length, enum os_m
   DWORD error = GetLastError();
   CloseHandle(section);
   if (view == NULL)
-    return map_status(error);
+    return view_status(error);
   *address = view;
   return MAPFILE_OK;
 }
@@ -117,18 +125,35 @@ mapfile_status os_memory(size_t length, void **address) {
   return MAPFILE_OK;
 }
 
+/* Those pages that are to fail stay as they are. */
 void os_memory_seal(void *address, size_t length) {
   DWORD before;
-  /* Page by page, because those that are to fail stay as they are. */
-  for (unsigned char *page = address, *end = page + length; page < end; page += mf_page_size) {
-    MEMORY_BASIC_INFORMATION memory;
-    if (VirtualQuery(page, &memory, sizeof memory) == sizeof memory && (memory.Protect & PAGE_NOACCESS) == 0)
-      VirtualProtect(page, mf_page_size, PAGE_READONLY, &before);
+  MEMORY_BASIC_INFORMATION alike;
+  for (unsigned char *at = address, *end = at + length; at < end; at += alike.RegionSize) {
+    if (VirtualQuery(at, &alike, sizeof alike) != sizeof alike)
+      return;
+    if (alike.RegionSize > (size_t)(end - at))
+      alike.RegionSize = (size_t)(end - at);
+    if ((alike.Protect & PAGE_NOACCESS) == 0)
+      VirtualProtect(at, alike.RegionSize, PAGE_READONLY, &before);
   }
 }
 
+/* Memory of ours, not a map. */
+static bool is_memory(const void *address) {
+  MEMORY_BASIC_INFORMATION memory;
+  return VirtualQuery(address, &memory, sizeof memory) == sizeof memory && memory.Type == MEM_PRIVATE;
+}
+
+/* Memory becomes zeros before it is forbidden: os_fill_zeros has then only to allow it again, at one stroke, and no
+   thread ever reads anything else there (promise fault-zero-fill). */
 mapfile_status os_memory_fail(void *address, size_t length) {
   DWORD before;
+  if (is_memory(address)) {
+    if (!VirtualProtect(address, length, PAGE_READWRITE, &before))
+      return map_status(GetLastError());
+    ZeroMemory(address, length);
+  }
   return VirtualProtect(address, length, PAGE_NOACCESS, &before) ? MAPFILE_OK : map_status(GetLastError());
 }
 
@@ -147,11 +172,9 @@ void os_unmap(void *address, size_t length) {
     VirtualFree(address, 0, MEM_RELEASE);
 }
 
-/* Only copied memory is filled (OS_FILLS_MAPS); for an instant other threads can write to it, which are not to. */
+/* Only copied memory is filled (OS_FILLS_MAPS), and it holds zeros already. Another thread may have done so meanwhile.
+ */
 bool os_fill_zeros(void *address, size_t length) {
   DWORD before;
-  if (!VirtualProtect(address, length, PAGE_READWRITE, &before))
-    return false;
-  ZeroMemory(address, length);
   return VirtualProtect(address, length, PAGE_READONLY, &before);
 }

@@ -142,7 +142,14 @@ static bool is_dots(const wchar_t *element, size_t length) {
   return element[0] == L'.' && (length == 1 || (length == 2 && element[1] == L'.'));
 }
 
+static bool begins_with_drive(const wchar_t *name) {
+  wchar_t letter = (wchar_t)(name[0] | 0x20);
+  return letter >= L'a' && letter <= L'z' && name[1] == L':';
+}
+
 static mapfile_status check_elements(const wchar_t *name) {
+  if (begins_with_drive(name))
+    name += 2;
   while (*name != 0) {
     size_t length = 0;
     while (name[length] != 0 && !is_separator(name[length]))
@@ -164,10 +171,13 @@ static mapfile_status check_elements(const wchar_t *name) {
 
 /* What of a full name follows the prefix that goes before it. */
 static mapfile_status choose_prefix(const wchar_t *full, const wchar_t **prefix, const wchar_t **rest) {
-  *prefix = L"\\\\?\\";
+  *prefix = L"";
   *rest = full;
+  if (is_verbatim(full)) /* it was given with the other kind of slashes */
+    return MAPFILE_OK;
   if (begins_with(full, L"\\\\.\\"))
     return refuse(MAPFILE_UNSUPPORTED);
+  *prefix = L"\\\\?\\";
   if (begins_with(full, L"\\\\")) {
     *prefix = L"\\\\?\\UNC\\";
     *rest = full + 2;
@@ -192,15 +202,27 @@ static mapfile_status add_prefix(const wchar_t *full, wchar_t **name) {
   return MAPFILE_OK;
 }
 
-static mapfile_status make_full(const wchar_t *given, wchar_t **name) {
-  DWORD room = GetFullPathNameW(given, 0, NULL, NULL);
-  if (room == 0)
+/* Into room units at full. *length is then that of the name, or, where it does not fit, more than room. */
+static mapfile_status ask_full(const wchar_t *given, wchar_t *full, DWORD room, DWORD *length) {
+  *length = GetFullPathNameW(given, room, full, NULL);
+  if (*length == 0)
     return win_status_of_last_error();
-  wchar_t *full = malloc((size_t)room * sizeof *full);
-  if (full == NULL)
-    return refuse(MAPFILE_NO_MEMORY);
-  DWORD length = GetFullPathNameW(given, room, full, NULL);
-  mapfile_status status = length == 0 || length >= room ? refuse(MAPFILE_NOT_FOUND) : add_prefix(full, name);
+  return *length > LONGEST_NAME + 1 || *length == room ? refuse(MAPFILE_NOT_FOUND) : MAPFILE_OK;
+}
+
+/* Asked again as often as it does not fit: another thread may change the current folder in between. */
+static mapfile_status make_full(const wchar_t *given, wchar_t **name) {
+  wchar_t *full = NULL;
+  DWORD room = 0, length;
+  mapfile_status status = ask_full(given, full, room, &length);
+  while (status == MAPFILE_OK && length > room) {
+    room = length;
+    free(full);
+    full = malloc((size_t)room * sizeof *full);
+    status = full == NULL ? refuse(MAPFILE_NO_MEMORY) : ask_full(given, full, room, &length);
+  }
+  if (status == MAPFILE_OK)
+    status = add_prefix(full, name);
   free(full);
   return status;
 }

@@ -24,8 +24,9 @@
 
 /* By number, because not every header has them. */
 enum { DISPOSITION_EX = 21, RENAME_EX = 22 };
-enum { DELETE_NOW = 0x1 | 0x2 | 0x10 }; /* delete, POSIX semantics, whatever the read-only attribute says */
-enum { REPLACE_NOW = 0x1 | 0x2 | 0x40 };
+/* With POSIX semantics; and, which not every system knows that knows these, whatever the read-only attribute says. */
+enum { DELETE_NOW = 0x1 | 0x2, DELETE_READ_ONLY = 0x10 };
+enum { REPLACE_NOW = 0x1 | 0x2, REPLACE_READ_ONLY = 0x40 };
 
 enum { SHARE_ALL = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE };
 
@@ -45,6 +46,11 @@ static HANDLE open_entry(const wchar_t *name, DWORD access, DWORD share) {
 static DWORD attributes_of(HANDLE entry) {
   FILE_BASIC_INFO basic;
   return GetFileInformationByHandleEx(entry, FileBasicInfo, &basic, sizeof basic) ? basic.FileAttributes : 0;
+}
+
+static mapfile_status busy(DWORD error) {
+  mf_set_native_error((int64_t)error);
+  return MAPFILE_BUSY;
 }
 
 mapfile_status os_path_identity(const char *path, os_identity *identity) {
@@ -81,13 +87,20 @@ static mapfile_status open_to_move(const wchar_t *name, DWORD share, HANDLE *ent
  */
 
 /* Returns the error, 0 for none. */
-static DWORD delete_at_once(HANDLE entry) {
+static DWORD delete_with(HANDLE entry, DWORD flags) {
   struct {
     DWORD flags;
-  } how = {DELETE_NOW};
+  } how = {flags};
   return SetFileInformationByHandle(entry, (FILE_INFO_BY_HANDLE_CLASS)DISPOSITION_EX, &how, sizeof how)
              ? 0
              : GetLastError();
+}
+
+/* *minds: a read-only attribute may be why it failed. */
+static DWORD delete_at_once(HANDLE entry, bool *minds) {
+  DWORD error = delete_with(entry, DELETE_NOW | DELETE_READ_ONLY);
+  *minds = is_unknown_call(error);
+  return *minds ? delete_with(entry, DELETE_NOW) : error;
 }
 
 static DWORD delete_when_closed(HANDLE entry) {
@@ -96,11 +109,9 @@ static DWORD delete_when_closed(HANDLE entry) {
 }
 
 /* The entry could be opened for it: what denies it now is a map, unless the file must not be written. */
-static mapfile_status status_of_deleting(HANDLE entry, DWORD error) {
-  if (error != ERROR_ACCESS_DENIED || (attributes_of(entry) & FILE_ATTRIBUTE_READONLY) != 0)
-    return win_status_from_error(error);
-  mf_set_native_error((int64_t)error);
-  return MAPFILE_BUSY;
+static mapfile_status status_of_deleting(HANDLE entry, DWORD error, bool minds) {
+  bool read_only = minds && (attributes_of(entry) & FILE_ATTRIBUTE_READONLY) != 0;
+  return error == ERROR_ACCESS_DENIED && !read_only ? busy(error) : win_status_from_error(error);
 }
 
 /* Without POSIX semantics: only where nobody else has it open, so that the name goes with our handle. */
@@ -111,7 +122,7 @@ static mapfile_status remove_alone(const wchar_t *name) {
     return status;
   DWORD error = delete_when_closed(entry);
   if (error != 0)
-    status = status_of_deleting(entry, error);
+    status = status_of_deleting(entry, error, true);
   CloseHandle(entry);
   return status;
 }
@@ -121,9 +132,10 @@ static mapfile_status remove_name(const wchar_t *name) {
   mapfile_status status = open_to_move(name, SHARE_ALL, &entry);
   if (status != MAPFILE_OK)
     return status;
-  DWORD error = delete_at_once(entry);
+  bool minds;
+  DWORD error = delete_at_once(entry, &minds);
   if (error != 0 && !is_unknown_call(error))
-    status = status_of_deleting(entry, error);
+    status = status_of_deleting(entry, error, minds);
   CloseHandle(entry);
   return error != 0 && is_unknown_call(error) ? remove_alone(name) : status;
 }
@@ -150,35 +162,46 @@ typedef struct renaming {
   wchar_t name[1];
 } renaming;
 
-static DWORD rename_entry(HANDLE entry, const wchar_t *to, bool replace) {
+static DWORD rename_with(HANDLE entry, FILE_INFO_BY_HANDLE_CLASS call, DWORD flags, renaming *how, DWORD size) {
+  how->flags = flags;
+  return SetFileInformationByHandle(entry, call, how, size) ? 0 : GetLastError();
+}
+
+/* *minds as above, of the file that is replaced. */
+static DWORD rename_somehow(HANDLE entry, bool replace, renaming *how, DWORD size, bool *minds) {
+  const FILE_INFO_BY_HANDLE_CLASS rename_ex = (FILE_INFO_BY_HANDLE_CLASS)RENAME_EX;
+  DWORD error = ERROR_NOT_SUPPORTED;
+  if (replace)
+    error = rename_with(entry, rename_ex, REPLACE_NOW | REPLACE_READ_ONLY, how, size);
+  *minds = is_unknown_call(error);
+  if (replace && *minds)
+    error = rename_with(entry, rename_ex, REPLACE_NOW, how, size);
+  return is_unknown_call(error) ? rename_with(entry, FileRenameInfo, replace, how, size) : error;
+}
+
+static DWORD rename_entry(HANDLE entry, const wchar_t *to, bool replace, bool *minds) {
   size_t length = wcslen(to) * sizeof *to;
   size_t size = sizeof(renaming) + length;
   renaming *how = calloc(1, size);
-  DWORD error = 0;
   if (how == NULL)
     return ERROR_NOT_ENOUGH_MEMORY;
   how->length = (DWORD)length;
   memcpy(how->name, to, length);
-  how->flags = REPLACE_NOW;
-  if (!replace || !SetFileInformationByHandle(entry, (FILE_INFO_BY_HANDLE_CLASS)RENAME_EX, how, (DWORD)size)) {
-    error = replace ? GetLastError() : ERROR_NOT_SUPPORTED;
-    if (is_unknown_call(error)) {
-      how->flags = replace;
-      error = SetFileInformationByHandle(entry, FileRenameInfo, how, (DWORD)size) ? 0 : GetLastError();
-    }
-  }
+  DWORD error = rename_somehow(entry, replace, how, (DWORD)size, minds);
   free(how);
   return error;
 }
 
-/* A denial after the entry could be opened is about the target: a folder, or a file in use, or a folder where nothing
-   may be made. */
-static mapfile_status status_of_renaming(const wchar_t *to, DWORD error) {
+/* A denial after the entry could be opened is about the target: a folder, a file that must not be written or is in use,
+   or a folder where nothing may be made. */
+static mapfile_status status_of_renaming(const wchar_t *to, DWORD error, bool minds) {
   DWORD target = error == ERROR_ACCESS_DENIED ? GetFileAttributesW(to) : INVALID_FILE_ATTRIBUTES;
   if (target == INVALID_FILE_ATTRIBUTES)
     return win_status_from_error(error);
   mf_set_native_error((int64_t)error);
-  return (target & FILE_ATTRIBUTE_DIRECTORY) != 0 ? MAPFILE_UNSUPPORTED : MAPFILE_BUSY;
+  if ((target & FILE_ATTRIBUTE_DIRECTORY) != 0)
+    return MAPFILE_UNSUPPORTED;
+  return minds && (target & FILE_ATTRIBUTE_READONLY) != 0 ? MAPFILE_DENIED : MAPFILE_BUSY;
 }
 
 static mapfile_status rename_name(const wchar_t *from, const wchar_t *to) {
@@ -186,9 +209,10 @@ static mapfile_status rename_name(const wchar_t *from, const wchar_t *to) {
   mapfile_status status = open_to_move(from, SHARE_ALL, &entry);
   if (status != MAPFILE_OK)
     return status;
-  DWORD error = rename_entry(entry, to, true);
+  bool minds;
+  DWORD error = rename_entry(entry, to, true, &minds);
   CloseHandle(entry);
-  return error == 0 ? MAPFILE_OK : status_of_renaming(to, error);
+  return error == 0 ? MAPFILE_OK : status_of_renaming(to, error, minds);
 }
 
 mapfile_status os_rename(const char *from, const char *to) {
@@ -207,29 +231,31 @@ mapfile_status os_rename(const char *from, const char *to) {
  * Moving aside
  */
 
-/* A name beside it that nobody else makes at this moment. */
+/* A name in the same folder that nobody else makes at this moment. Not the file's with more behind it: that could be
+   too long. */
 static wchar_t *name_beside(const wchar_t *name) {
   static LONG count;
-  const size_t room = 48;
-  size_t length = wcslen(name);
-  wchar_t *made = malloc((length + room) * sizeof *made);
+  const size_t room = 64;
+  const wchar_t *last = wcsrchr(name, L'\\');
+  size_t folder = last != NULL ? (size_t)(last - name) + 1 : 0;
+  wchar_t *made = malloc((folder + room) * sizeof *made);
   if (made == NULL)
     return NULL;
-  memcpy(made, name, length * sizeof *made);
-  swprintf(made + length, room, L".%lx-%llx-%lx.removed", (unsigned long)GetCurrentProcessId(),
+  memcpy(made, name, folder * sizeof *made);
+  swprintf(made + folder, room, L"mapfile-%lx-%llx-%lx.removed", (unsigned long)GetCurrentProcessId(),
            (unsigned long long)GetTickCount64(), (unsigned long)InterlockedIncrement(&count));
   return made;
 }
 
 static mapfile_status remove_moved(HANDLE entry, const wchar_t *name) {
-  DWORD error = delete_at_once(entry);
-  if (error != 0 && is_unknown_call(error))
+  bool minds;
+  DWORD error = delete_at_once(entry, &minds);
+  if (is_unknown_call(error))
     error = delete_when_closed(entry);
   if (error == 0)
     return MAPFILE_OK;
-  rename_entry(entry, name, false);
-  mf_set_native_error((int64_t)error);
-  return MAPFILE_BUSY;
+  rename_entry(entry, name, false, &minds);
+  return busy(error);
 }
 
 static mapfile_status remove_aside(const wchar_t *name) {
@@ -238,8 +264,9 @@ static mapfile_status remove_aside(const wchar_t *name) {
   if (status != MAPFILE_OK)
     return status;
   wchar_t *aside = name_beside(name);
-  DWORD error = aside != NULL ? rename_entry(entry, aside, false) : ERROR_NOT_ENOUGH_MEMORY;
-  status = error == 0 ? remove_moved(entry, name) : win_status_from_error(error);
+  bool minds;
+  DWORD error = aside != NULL ? rename_entry(entry, aside, false, &minds) : ERROR_NOT_ENOUGH_MEMORY;
+  status = error == 0 ? remove_moved(entry, name) : busy(error);
   free(aside);
   CloseHandle(entry);
   return status;

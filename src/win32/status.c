@@ -23,6 +23,7 @@ mapfile_status win_status_from_error(uint32_t error) {
   case ERROR_BAD_PATHNAME:
   case ERROR_FILENAME_EXCED_RANGE:
   case ERROR_DIRECTORY:
+  case ERROR_CANT_RESOLVE_FILENAME:
   case ERROR_NOT_READY:
     return MAPFILE_NOT_FOUND;
   case ERROR_FILE_EXISTS:
@@ -32,6 +33,8 @@ mapfile_status win_status_from_error(uint32_t error) {
   case ERROR_WRITE_PROTECT:
   case ERROR_PRIVILEGE_NOT_HELD:
   case ERROR_NETWORK_ACCESS_DENIED:
+  case ERROR_CANT_ACCESS_FILE:
+  case 225: /* ERROR_VIRUS_INFECTED; like some below, not in every header */
     return MAPFILE_DENIED;
   /* Held by another process, or by a map of it. */
   case ERROR_SHARING_VIOLATION:
@@ -45,6 +48,7 @@ mapfile_status win_status_from_error(uint32_t error) {
     return MAPFILE_BUSY;
   case ERROR_TOO_MANY_OPEN_FILES:
   case ERROR_FILE_TOO_LARGE:
+  case 665: /* ERROR_FILE_SYSTEM_LIMITATION */
   case ERROR_NOT_ENOUGH_QUOTA:
     return MAPFILE_LIMIT;
   case ERROR_NOT_ENOUGH_MEMORY:
@@ -61,7 +65,7 @@ mapfile_status win_status_from_error(uint32_t error) {
     return MAPFILE_UNSUPPORTED;
   case ERROR_DISK_FULL:
   case ERROR_HANDLE_DISK_FULL:
-  case 1295: /* ERROR_DISK_QUOTA_EXCEEDED, which not every header has */
+  case 1295: /* ERROR_DISK_QUOTA_EXCEEDED */
     return MAPFILE_NO_SPACE;
   case ERROR_INVALID_HANDLE:
   case ERROR_INVALID_PARAMETER:

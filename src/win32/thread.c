@@ -15,34 +15,52 @@
 
 #include <stdatomic.h>
 
-static SRWLOCK lock = SRWLOCK_INIT;
+typedef struct win_lock {
+  SRWLOCK system;
+  bool of_none; /* its owner was ended with the process; nobody else runs any more */
+} win_lock;
+
+static win_lock lock = {SRWLOCK_INIT, false};
 static CONDITION_VARIABLE woken = CONDITION_VARIABLE_INIT;
 static CONDITION_VARIABLE loaded = CONDITION_VARIABLE_INIT;
-static bool locked_by_none; /* the lock's owner was ended with the process; nobody else runs any more */
 static atomic_bool begun;
 
-/* When a process ends, its other threads are ended wherever they are, perhaps with the lock; then libraries clean up.
- */
-static BOOLEAN(WINAPI *is_ending)(void);
+typedef BOOLEAN(WINAPI *question)(void);
 
-static void look_for_is_ending(void) {
+/* When a process ends, its other threads are ended wherever they are, perhaps with a lock; then libraries clean up. */
+static _Atomic(question) shutdown_in_progress;
+
+static void look_for_shutdown(void) {
   HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
   FARPROC found = ntdll != NULL ? GetProcAddress(ntdll, "RtlDllShutdownInProgress") : NULL;
-  is_ending = (BOOLEAN(WINAPI *)(void))(void (*)(void))found;
+  atomic_store(&shutdown_in_progress, (question)(void (*)(void))found);
+}
+
+static bool is_ending(void) {
+  question ask = atomic_load(&shutdown_in_progress);
+  return ask != NULL && ask();
+}
+
+static void take(win_lock *wanted) {
+  if (TryAcquireSRWLockExclusive(&wanted->system))
+    return;
+  if (is_ending())
+    wanted->of_none = true;
+  else
+    AcquireSRWLockExclusive(&wanted->system);
+}
+
+static void give(win_lock *held) {
+  if (!held->of_none)
+    ReleaseSRWLockExclusive(&held->system);
 }
 
 void os_lock(void) {
-  if (TryAcquireSRWLockExclusive(&lock))
-    return;
-  if (is_ending != NULL && is_ending())
-    locked_by_none = true;
-  else
-    AcquireSRWLockExclusive(&lock);
+  take(&lock);
 }
 
 void os_unlock(void) {
-  if (!locked_by_none)
-    ReleaseSRWLockExclusive(&lock);
+  give(&lock);
 }
 
 mapfile_status os_begin_once(void) {
@@ -50,7 +68,6 @@ mapfile_status os_begin_once(void) {
     return MAPFILE_OK;
   os_lock();
   if (!atomic_load(&begun)) {
-    look_for_is_ending();
     mf_process_begin();
     atomic_store(&begun, true);
   }
@@ -72,7 +89,7 @@ uint32_t win_teb_slot;
 
 enum { SLOTS_IN_TEB = 64 };
 
-static SRWLOCK records_lock = SRWLOCK_INIT;
+static win_lock records_lock = {SRWLOCK_INIT, false};
 static atomic_bool slots_ready;
 static DWORD thread_slot, fiber_slot;
 static win_thread *free_records; /* under records_lock */
@@ -88,13 +105,14 @@ static void CALLBACK give_back(void *value) {
   if (record->event != NULL)
     CloseHandle(record->event);
   record->event = NULL;
-  AcquireSRWLockExclusive(&records_lock);
+  take(&records_lock);
   record->low = record->size = 0;
   record->thread.stack_low = record->thread.stack_size = 0;
   record->thread.ready = record->thread.depth = 0;
+  record->thread.native_error = 0;
   record->next_free = free_records;
   free_records = record;
-  ReleaseSRWLockExclusive(&records_lock);
+  give(&records_lock);
 }
 
 /* From here on the system calls into this module: when threads end, when there are faults. So it must stay, even after
@@ -108,9 +126,10 @@ static void stay_loaded(void) {
 static bool get_slots(void) {
   if (atomic_load_explicit(&slots_ready, memory_order_acquire))
     return true;
-  AcquireSRWLockExclusive(&records_lock);
+  take(&records_lock);
   if (!atomic_load(&slots_ready)) {
     stay_loaded();
+    look_for_shutdown();
     thread_slot = TlsAlloc();
     fiber_slot = thread_slot != TLS_OUT_OF_INDEXES ? FlsAlloc(give_back) : FLS_OUT_OF_INDEXES;
     if (fiber_slot == FLS_OUT_OF_INDEXES && thread_slot != TLS_OUT_OF_INDEXES)
@@ -121,16 +140,16 @@ static bool get_slots(void) {
       atomic_store(&slots_ready, true);
     }
   }
-  ReleaseSRWLockExclusive(&records_lock);
+  give(&records_lock);
   return atomic_load(&slots_ready);
 }
 
 static win_thread *new_record(void) {
-  AcquireSRWLockExclusive(&records_lock);
+  take(&records_lock);
   win_thread *record = free_records;
   if (record != NULL)
     free_records = record->next_free;
-  ReleaseSRWLockExclusive(&records_lock);
+  give(&records_lock);
   if (record == NULL)
     record = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof *record);
   if (record != NULL && !FlsSetValue(fiber_slot, record)) {
@@ -138,6 +157,16 @@ static win_thread *new_record(void) {
     return NULL;
   }
   return record;
+}
+
+/* A thread that is in no scope may have been moved to another stack, by coroutines that tell the system of it. */
+static void note_stack(win_thread *record) {
+  record->low = win_teb_word(TEB_STACK_BOTTOM);
+  record->size = win_teb_word(TEB_STACK_BASE) - record->low;
+  if (record->thread.depth == 0 && record->thread.ready != 0) {
+    record->thread.stack_low = record->low;
+    record->thread.stack_size = record->size;
+  }
 }
 
 /* The system's calls for slots set LastError, which is the program's (it may be between a call and its GetLastError).
@@ -149,9 +178,8 @@ win_thread *win_find_thread(bool make) {
     record = FlsGetValue(fiber_slot);
   if (record == NULL && make && atomic_load(&slots_ready))
     record = new_record();
-  if (record != NULL) {
-    record->low = win_teb_word(TEB_STACK_BOTTOM);
-    record->size = win_teb_word(TEB_STACK_BASE) - record->low;
+  if (record != NULL && make) {
+    note_stack(record);
     TlsSetValue(thread_slot, record);
   }
   SetLastError(error);
@@ -180,7 +208,8 @@ static DWORD WINAPI run_thread(void *run) {
 }
 
 mapfile_status os_thread_start(void (*run)(void)) {
-  const SIZE_T stack = 64 * 1024;
+  /* Enough for a trace hook that prints, and for what other libraries do whenever a thread begins. */
+  const SIZE_T stack = 256 * 1024;
   HANDLE thread = CreateThread(NULL, stack, run_thread, (void *)run, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
   if (thread == NULL) {
     mf_set_native_error((int64_t)GetLastError());
@@ -191,11 +220,13 @@ mapfile_status os_thread_start(void (*run)(void)) {
 }
 
 void os_wait(uint32_t milliseconds) {
-  SleepConditionVariableSRW(&woken, &lock, milliseconds, 0);
+  SleepConditionVariableSRW(&woken, &lock.system, milliseconds, 0);
 }
 
+/* Who waited when the process began to end is not there to be woken. */
 void os_wake(void) {
-  WakeConditionVariable(&woken);
+  if (!is_ending())
+    WakeConditionVariable(&woken);
 }
 
 uint64_t os_milliseconds(void) {
@@ -214,7 +245,7 @@ int64_t os_file_clock(void) {
 }
 
 void os_load_wait(void) {
-  SleepConditionVariableSRW(&loaded, &lock, INFINITE, 0);
+  SleepConditionVariableSRW(&loaded, &lock.system, INFINITE, 0);
 }
 
 void os_load_done(void) {

@@ -113,6 +113,7 @@ bool conf_access_parse(const char *name, uint32_t *access);
 extern uint32_t conf_access;    /* MAPFILE_ACCESS_... */
 extern conf_source conf_faulty; /* where its faults come from; CONF_INJECTED also for CONF_IN_PAGE */
 extern size_t conf_page;        /* bytes of a page */
+extern size_t conf_map_unit;    /* what offsets of maps are multiples of */
 
 /* Prepare this process for one case that works in folder (files.c). */
 void conf_begin(const conf_case *one, uint32_t access, const char *folder);
@@ -184,7 +185,7 @@ void conf_handle_close(intptr_t handle);
 int64_t conf_handle_read(intptr_t handle, void *buffer, size_t length);
 int64_t conf_handle_write(intptr_t handle, const void *buffer, size_t length);
 uint64_t conf_handle_position(intptr_t handle);
-/* ends[0] is to be read, ends[1] to be written. False where there are no sockets. */
+/* ends[0] is to be read, ends[1] to be written. False where there are no sockets that can be written to as files. */
 void conf_pipe(intptr_t ends[2]);
 bool conf_sockets(intptr_t ends[2]);
 /* False where the system cannot make such a handle. */

@@ -71,6 +71,27 @@ static void inject_under_views(void) {
   conf_close(file);
 }
 
+/* Making a range good gives a copy the pages that failed in it, and takes it none of the others, whatever the file
+   holds by now. */
+static void mend_copies(void) {
+  static const uint32_t flags[] = {MAPFILE_COPY, MAPFILE_COPY | MAPFILE_ZERO_FILL};
+  static const unsigned char other[1] = {0xa5};
+  for (int i = 0; i < 2; i++) {
+    const char *path = conf_make("file", 6 * conf_page);
+    mapfile *file = conf_open(path, 0);
+    mapfile_view copy = MAPFILE_VIEW_INIT;
+    EXPECT_STATUS(mapfile_inject(file, conf_page, 1, MAPFILE_IO), MAPFILE_OK);
+    conf_pin(file, 0, MAPFILE_TO_END, flags[i], &copy);
+    EXPECT_STATUS(mapfile_inject(file, 3 * conf_page, conf_page, MAPFILE_IO), MAPFILE_OK);
+    conf_write_bytes(path, 3 * conf_page + 7, other, 1);
+    conf_write_bytes(path, 4 * conf_page + 7, other, 1);
+    EXPECT_STATUS(mapfile_inject(file, 0, MAPFILE_TO_END, MAPFILE_OK), MAPFILE_OK);
+    EXPECT(conf_is_pattern(copy.data, copy.length, 0));
+    conf_unpin(&copy);
+    conf_close(file);
+  }
+}
+
 /* Cut by this process through another descriptor, and by another process. On access copied the pin finds out. */
 static void cut_and_explain(void (*cut)(const char *path, uint64_t size)) {
   const char *path = conf_make("file", 8 * conf_page);
@@ -845,6 +866,8 @@ static const conf_case table[] = {
      explain_injected},
     {"fault-cause", "under-views", "Injected faults do not reach views that are pinned, or stay.", CONF_ANY,
      CONF_INJECTED, inject_under_views},
+    {"fault-cause", "mended-copies", "A copied view changes when an injected range is made good.", CONF_ANY,
+     CONF_INJECTED, mend_copies},
     {"fault-cause", "cut-here", "A file that was cut is reported as something else, or kills the program.", CONF_ANY,
      CONF_REAL, cut_here},
     {"fault-cause", "cut-elsewhere", "Another process can kill this one by cutting a file.", CONF_ANY, CONF_REAL,

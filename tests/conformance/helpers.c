@@ -13,7 +13,7 @@
 
 uint32_t conf_access;
 conf_source conf_faulty;
-size_t conf_page;
+size_t conf_page, conf_map_unit;
 conf_stopper conf_stop;
 const char *conf_self;
 

@@ -34,6 +34,8 @@ static void prepare(subject *one) {
   mapfile *warm_up = conf_open(path, 0);
   conf_pin(warm_up, 0, MAPFILE_TO_END, MAPFILE_ANY, &view);
   conf_unpin(&view);
+  conf_pin(warm_up, 0, MAPFILE_TO_END, MAPFILE_COPY, &view);
+  conf_unpin(&view);
   conf_close(warm_up);
   conf_count_holdings(&one->before);
   one->file = conf_open(path, 0);

@@ -81,7 +81,7 @@ static void park_in_scope(void) {
   conf_close(file);
 }
 
-static mapfile_status park_inside(void *argument, const void *data, size_t length, uint64_t offset) {
+static mapfile_status MAPFILE_CALL park_inside(void *argument, const void *data, size_t length, uint64_t offset) {
   mapfile *file = argument;
   mapfile_status status = mapfile_park(file);
   EXPECT(conf_is_pattern(data, length, offset));
@@ -184,7 +184,16 @@ static void explain_parked(void) {
   conf_close(one.file);
 }
 
+static uint64_t parks_told;
+
+static void MAPFILE_CALL hear_of_parks(void *argument, const mapfile_event *event) {
+  (void)argument;
+  if (event->kind == MAPFILE_EVENT_PARK)
+    parks_told++;
+}
+
 static void count_parks(void) {
+  mapfile_set_trace(hear_of_parks, NULL);
   const char *path = conf_make("file", SIZE);
   uint64_t before = conf_stats(NULL).parks;
   mapfile *file = open_idle(path, MAPFILE_IDLE_NEVER);
@@ -196,6 +205,8 @@ static void count_parks(void) {
   park(file);
   EXPECT_UINT(conf_stats(file).parks, parks);
   EXPECT_UINT(conf_stats(NULL).parks, before + parks);
+  EXPECT_UINT(parks_told, parks);
+  mapfile_set_trace(NULL, NULL);
   conf_close(file);
 }
 
@@ -257,7 +268,10 @@ static void removed_while_parked(void) {
   park(file);
   EXPECT(conf_elsewhere(CONF_REMOVE, path, NULL, 0));
   expect_old_or_stale(file, mapfile_read(file, 0, &byte, 1, NULL));
-  /* A new file of that name, perhaps with the number of the old one, is another file all the same. */
+  /* A new file of that name, perhaps with the number of the old one, is another file all the same. Under Wine, where
+     files have no time of creation, the number is all there is: there another file takes it first. */
+  if (conf_parking_closes)
+    conf_make("between", SIZE);
   conf_make("file", SIZE);
   expect_old_or_stale(file, mapfile_read(file, 0, &byte, 1, NULL));
   conf_close(file);
@@ -403,12 +417,25 @@ static void park_in_threads(void) {
 enum { IDLE_MS = 60 };
 
 /* Long enough for the busiest machine: only a thread that never comes fails here. */
-enum { PATIENCE_MS = 60000 };
+enum { PATIENCE_MS = 30000 };
 
 static uint64_t threads_now(void) {
   conf_holdings now;
   conf_count_holdings(&now);
   return now.threads;
+}
+
+static void do_nothing(void *argument) {
+  (void)argument;
+}
+
+/* Before the first of our own: some tools start one beside the first thread there is. */
+static uint64_t threads_at_first(void) {
+  conf_thread thread;
+  conf_thread_start(&thread, do_nothing, NULL, 0);
+  conf_thread_join(&thread);
+  conf_sleep_ms(1);
+  return threads_now();
 }
 
 static bool is_released(mapfile *file, uint64_t parks) {
@@ -484,7 +511,7 @@ static void wait_for_threads(uint64_t wanted) {
 
 static void idle_thread_ends(void) {
   const char *path = conf_make("file", SIZE);
-  uint64_t before = threads_now();
+  uint64_t before = threads_at_first();
   if (before == UINT64_MAX)
     conf_not_testable("the system does not tell how many threads there are");
   mapfile *never = open_idle(path, MAPFILE_IDLE_NEVER);
@@ -538,11 +565,14 @@ static void use_idle_in_child(void *argument) {
 
 /* The thread does not exist in a child; one is started there when it is needed. */
 static void idle_forks(void) {
+  if (conf_under("ThreadSanitizer"))
+    conf_not_testable("ThreadSanitizer allows no new threads in a child");
   mapfile *file = open_idle(conf_make("file", SIZE), IDLE_MS);
-  look_at_all(file, SIZE);
-  conf_child(use_idle_in_child, file);
+  /* Once, so that the thread has begun: while one does, some tools hold locks that no child finds free again. */
   look_at_all(file, SIZE);
   wait_for_release(file, 0);
+  conf_child(use_idle_in_child, file);
+  look_at_all(file, SIZE);
   conf_child(use_idle_in_child, file);
   conf_close(file);
 }
@@ -581,7 +611,7 @@ static void open_idle_files(void *argument) {
 
 static void idle_in_threads(void) {
   const char *path = conf_make("file", SIZE);
-  uint64_t before = threads_now();
+  uint64_t before = threads_at_first();
   mapfile *file = open_idle(path, 1);
   run_threads(file);
   conf_close(file);
@@ -617,13 +647,13 @@ static void expect_file(const char *path, uint64_t size) {
 }
 
 /* What a mapfile still gives after its file has lost its name: all, unless it had to be parked for that. */
-static void expect_usable(mapfile *file) {
+static void expect_usable(mapfile *file, uint64_t size) {
   unsigned char byte;
   mapfile_status status = mapfile_read(file, 9, &byte, 1, NULL);
   if (conf_parking_closes && status == MAPFILE_STALE)
     return;
   EXPECT_STATUS(status, MAPFILE_OK);
-  look_at_all(file, SIZE);
+  look_at_all(file, size);
 }
 
 static void remove_idle(void) {
@@ -633,8 +663,8 @@ static void remove_idle(void) {
   look_at_all(writer, SIZE);
   EXPECT_STATUS(mapfile_remove(path), MAPFILE_OK);
   expect_gone(path);
-  expect_usable(file);
-  expect_usable(writer);
+  expect_usable(file, SIZE);
+  expect_usable(writer, SIZE);
   conf_make("file", conf_page);
   expect_file(path, conf_page);
   conf_close(file);
@@ -699,8 +729,8 @@ static void rename_idle(void) {
   EXPECT_STATUS(mapfile_rename(from, to), MAPFILE_OK);
   expect_gone(from);
   expect_file(to, conf_page);
-  expect_usable(replaced);
-  look_at_all(replacing, conf_page);
+  expect_usable(replaced, SIZE);
+  expect_usable(replacing, conf_page);
   conf_close(replaced);
   conf_close(replacing);
 }
@@ -802,7 +832,7 @@ static void grow_pinned(void) {
   conf_close(file);
 }
 
-static mapfile_status grow_inside(void *argument, const void *data, size_t length, uint64_t offset) {
+static mapfile_status MAPFILE_CALL grow_inside(void *argument, const void *data, size_t length, uint64_t offset) {
   mapfile *file = argument;
   uint64_t size;
   EXPECT(conf_is_pattern(data, length, offset));
@@ -940,8 +970,10 @@ static void resize_misused(void) {
   EXPECT_STATUS(mapfile_resize(file, 10 * SIZE, MAPFILE_RESIZE_ALLOCATE), MAPFILE_DENIED);
   EXPECT_STATUS(mapfile_resize(writer, UINT64_MAX, 0), MAPFILE_LIMIT);
   EXPECT_STATUS(mapfile_resize(writer, UINT64_MAX / 2 + 1, MAPFILE_RESIZE_ALLOCATE), MAPFILE_LIMIT);
-  EXPECT_ONE_OF(mapfile_resize(writer, INT64_MAX, 0), MAPFILE_LIMIT, MAPFILE_NO_SPACE);
   expect_size(file, path, SIZE);
+  /* Some file systems have room for anything that holds nothing. */
+  EXPECT_ONE_OF(mapfile_resize(writer, INT64_MAX, 0), MAPFILE_LIMIT, MAPFILE_NO_SPACE, MAPFILE_OK);
+  EXPECT_STATUS(mapfile_resize(writer, SIZE, 0), MAPFILE_OK);
   expect_size(writer, path, SIZE);
   conf_close(file);
   conf_close(writer);
@@ -1004,7 +1036,7 @@ static const conf_case table[] = {
     {"idle-release", "in-use", "Files in use are given up.", CONF_ANY, N, idle_in_use},
     {"idle-release", "thread-ends", "A thread of the library's is left behind.", CONF_ANY, N, idle_thread_ends},
     {"idle-release", "long-times", "An idle time is taken for another.", CONF_ANY, N, idle_long_times},
-    {"idle-release", "fork", "Idle files stay mapped in a child.", CONF_ANY | CONF_FORKS, N, idle_forks},
+    {"idle-release", "fork", "Idle files stay mapped in a child.", CONF_MAPPED | CONF_FORKS, N, idle_forks},
     {"idle-release", "others-may", "Others cannot change an idle file.", CONF_ANY, N, idle_others_may},
     {"idle-release", "threads", "Parking idle files disturbs other threads.", CONF_ANY, N, idle_in_threads},
     {"remove-mapped", "idle", "A file that was mapped cannot be removed.", CONF_ANY, N, remove_idle},

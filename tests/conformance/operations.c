@@ -283,6 +283,32 @@ static void find_beyond_cut(void) {
   }
 }
 
+/* The same, and the page behind the cut is bad for another reason: what lies between is still no byte of the file. */
+static void find_between_cut_and_bad_page(void) {
+  const mapfile_status causes[] = {MAPFILE_IO, MAPFILE_CHANGED, MAPFILE_POISONED};
+  uint64_t bad = 3 * conf_page, cut = bad - 1000, from = conf_page + 7;
+  unsigned char *buffer = room((size_t)(8 * conf_page));
+  for (unsigned i = 0; i < 3; i++) {
+    uint64_t found = UINT64_MAX, done = 0;
+    int order = 7;
+    size_t equal = 0;
+    const char *path = conf_make("file", 8 * conf_page);
+    mapfile *file = conf_open(path, 0);
+    EXPECT_STATUS(mapfile_inject(file, bad, 1, causes[i]), MAPFILE_OK);
+    conf_truncate(path, cut);
+    EXPECT_STATUS(mapfile_find(file, from, MAPFILE_TO_END, "not there", 9, &found, &done), MAPFILE_TRUNCATED);
+    EXPECT(done <= cut - from && done + 9 > cut - from);
+    EXPECT_UINT(found, UINT64_MAX);
+    EXPECT_STATUS(mapfile_find(file, cut + 1, MAPFILE_TO_END, "not there", 9, &found, &done), MAPFILE_TRUNCATED);
+    EXPECT_UINT(done, 0);
+    conf_pattern(buffer, (size_t)(8 * conf_page), 0);
+    EXPECT_STATUS(mapfile_compare(file, 0, buffer, (size_t)(8 * conf_page), &order, &equal), MAPFILE_TRUNCATED);
+    EXPECT_UINT(equal, cut);
+    conf_close(file);
+  }
+  free(buffer);
+}
+
 /* whole-compare */
 
 static void compare_all(void) {
@@ -462,6 +488,35 @@ static mapfile_status MAPFILE_CALL hold_lock(void *argument, const void *data, s
   return right ? MAPFILE_OK : MAPFILE_INVALID;
 }
 
+static mapfile_status MAPFILE_CALL take_any_chunk(void *argument, const void *data, size_t length, uint64_t offset) {
+  const mapfile_status *word = argument;
+  (void)data, (void)length, (void)offset;
+  return *word;
+}
+
+/* What lies between a cut within a page and a bad page is no byte of the file. */
+static void scan_between_cut_and_bad_page(void) {
+  const char *path = conf_make("file", 8 * conf_page);
+  mapfile *file = conf_open(path, 0);
+  mapfile_status go_on = MAPFILE_OK;
+  uint64_t done = 0;
+  EXPECT_STATUS(mapfile_inject(file, 3 * conf_page, 1, MAPFILE_IO), MAPFILE_OK);
+  conf_truncate(path, 3 * conf_page - 1000);
+  for (uint32_t flags = 0; flags < 4; flags++) {
+    EXPECT_STATUS(mapfile_scan(file, 7, MAPFILE_TO_END, conf_page, flags, take_any_chunk, &go_on, &done),
+                  MAPFILE_TRUNCATED);
+    EXPECT(done <= 3 * conf_page - 1007 && done >= 2 * conf_page - 7);
+  }
+  /* The word of the callback stays what it is. */
+  const mapfile_status words[] = {MAPFILE_IO, MAPFILE_CANCELLED};
+  for (unsigned w = 0; w < 2; w++) {
+    mapfile_status word = words[w];
+    EXPECT_STATUS(mapfile_scan(file, 7, MAPFILE_TO_END, conf_page, 0, take_any_chunk, &word, &done), word);
+    EXPECT_UINT(done, 0);
+  }
+  conf_close(file);
+}
+
 /* With SCAN_COPY the callback is never left by a jump, whatever fails. */
 static void scan_copy_never_jumps(void) {
   const char *path = conf_make("file", 1000000);
@@ -559,7 +614,7 @@ static void send_to_pipe(void) {
   conf_pipe(ends);
   send_through(ends, 3000000);
   if (!conf_sockets(ends))
-    conf_not_testable("there are no sockets");
+    conf_not_testable("there are no sockets that can be written to as files");
   send_through(ends, 3000000);
 }
 
@@ -720,6 +775,10 @@ static const conf_case table[] = {
     {"whole-find", "against-naive", "Searching finds another place than the first.", CONF_ANY, N, find_against_naive},
     BOTH("whole-find", "damaged", "Searching a file that fails hides what was found, or the failure.", find_damaged),
     {"whole-find", "beyond-cut", "Bytes are found that the file does not have.", CONF_ANY, CONF_REAL, find_beyond_cut},
+    {"whole-scan", "cut-and-bad-page", "Pieces are counted that the file does not have.", CONF_ANY, CONF_INJECTED,
+     scan_between_cut_and_bad_page},
+    {"whole-find", "cut-and-bad-page", "Bytes are searched that the file does not have.", CONF_ANY, CONF_INJECTED,
+     find_between_cut_and_bad_page},
     {"whole-compare", "all", "Comparing gives a wrong answer.", CONF_ANY, N, compare_all},
     {"whole-compare", "edges", "Comparing gives a wrong order.", CONF_ANY, N, compare_edges},
     BOTH("whole-compare", "damaged", "Comparing with a file that fails gives a wrong answer.", compare_damaged),

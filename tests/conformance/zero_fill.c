@@ -250,16 +250,16 @@ static void two_views(void) {
 }
 
 /* While a scope is open, the memory stays, even if the view is let go; and the mapfile stays open. */
-static void unpinned_within(void) {
+static void unpinned_in_scope(bool over_file) {
   conf_damaged one;
   mapfile_scope scope;
   mapfile_fault fault = MAPFILE_FAULT_INIT;
   conf_damage(&one, "file", 8, 3, MAPFILE_ZERO_FILL);
-  EXPECT_STATUS(begin(&scope, one.file, NULL), MAPFILE_OK);
+  EXPECT_STATUS(begin(&scope, one.file, over_file ? NULL : &one.view), MAPFILE_OK);
   EXPECT_UINT(conf_load(one.data + one.bad), 0);
   EXPECT_STATUS(mapfile_unpin(&one.view), MAPFILE_UNKNOWN);
   EXPECT_STATUS(mapfile_close(one.file), MAPFILE_BUSY);
-  if (conf_access != MAPFILE_ACCESS_COPIED) {
+  if (over_file && conf_access != MAPFILE_ACCESS_COPIED) {
     EXPECT_UINT(conf_load(one.data + one.bad + conf_page), 0);
     EXPECT(conf_is_pattern(one.data, (size_t)one.bad, 0));
   }
@@ -267,6 +267,11 @@ static void unpinned_within(void) {
   EXPECT(fault.filled_pages >= 1);
   conf_close(one.file);
   EXPECT_UINT(conf_stats(NULL).maps, 0);
+}
+
+static void unpinned_within(void) {
+  unpinned_in_scope(true);
+  unpinned_in_scope(false);
 }
 
 static void busy_while_open(void) {

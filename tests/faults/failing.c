@@ -127,6 +127,14 @@ static int decide(const char *call, const int *errors) {
  * Descriptors and files
  */
 
+/* The name that mkostemp made last: it must not stay behind. */
+static char temporary[64];
+
+static int note_made(int descriptor, const char *name) {
+  strncpy(temporary, name, sizeof temporary - 1);
+  return descriptor;
+}
+
 #define OPEN(name)                                                                                       \
   int __real_##name(const char *path, int how, ...);                                                     \
   int __wrap_##name(const char *path, int how, ...);                                                     \
@@ -160,6 +168,28 @@ static int decide(const char *call, const int *errors) {
     FAIL_OR("fstat", ERRORS(EIO, ENOMEM, EOVERFLOW), __real_##name(descriptor, state)); \
   }
 
+#define LSTAT(name, type)                                                              \
+  int __real_##name(const char *path, type *state);                                    \
+  int __wrap_##name(const char *path, type *state);                                    \
+  int __wrap_##name(const char *path, type *state) {                                   \
+    FAIL_OR("lstat", ERRORS(EIO, ENOENT, EACCES, ENOMEM), __real_##name(path, state)); \
+  }
+
+#define FTRUNCATE(name, offset_type)                                                                     \
+  int __real_##name(int descriptor, offset_type length);                                                 \
+  int __wrap_##name(int descriptor, offset_type length);                                                 \
+  int __wrap_##name(int descriptor, offset_type length) {                                                \
+    FAIL_OR("ftruncate", ERRORS(EIO, EINTR, ENOSPC, ETXTBSY, EPERM), __real_##name(descriptor, length)); \
+  }
+
+#define FALLOCATE(name, offset_type)                                                    \
+  int __real_##name(int descriptor, int mode, offset_type offset, offset_type length);  \
+  int __wrap_##name(int descriptor, int mode, offset_type offset, offset_type length);  \
+  int __wrap_##name(int descriptor, int mode, offset_type offset, offset_type length) { \
+    FAIL_OR("fallocate", ERRORS(EIO, EINTR, ENOSPC, EOPNOTSUPP, EFBIG),                 \
+            __real_##name(descriptor, mode, offset, length));                           \
+  }
+
 #define FSTATVFS(name, type)                                                           \
   int __real_##name(int descriptor, type *state);                                      \
   int __wrap_##name(int descriptor, type *state);                                      \
@@ -167,11 +197,11 @@ static int decide(const char *call, const int *errors) {
     FAIL_OR("fstatvfs", ERRORS(EIO, ENOSYS, EINTR), __real_##name(descriptor, state)); \
   }
 
-#define MKOSTEMP(name)                                                                       \
-  int __real_##name(char *pattern, int how);                                                 \
-  int __wrap_##name(char *pattern, int how);                                                 \
-  int __wrap_##name(char *pattern, int how) {                                                \
-    FAIL_OR("mkostemp", ERRORS(EACCES, EMFILE, ENOSPC, EROFS), __real_##name(pattern, how)); \
+#define MKOSTEMP(name)                                                                                           \
+  int __real_##name(char *pattern, int how);                                                                     \
+  int __wrap_##name(char *pattern, int how);                                                                     \
+  int __wrap_##name(char *pattern, int how) {                                                                    \
+    FAIL_OR("mkostemp", ERRORS(EACCES, EMFILE, ENOSPC, EROFS), note_made(__real_##name(pattern, how), pattern)); \
   }
 
 #define PREAD(name, offset_type)                                                           \
@@ -218,6 +248,7 @@ OPEN(open)
 FCNTL(fcntl)
 FSTAT(fstat, void)
 FSTATVFS(fstatvfs, void)
+LSTAT(lstat, void)
 MKOSTEMP(mkostemp)
 GETRLIMIT(getrlimit, void)
 #ifdef __GLIBC__
@@ -225,6 +256,11 @@ OPEN(open64)
 FCNTL(fcntl64)
 FSTAT(fstat64, void)
 FSTATVFS(fstatvfs64, void)
+LSTAT(lstat64, void)
+FTRUNCATE(ftruncate, long)
+FTRUNCATE(ftruncate64, off_t)
+FALLOCATE(fallocate, long)
+FALLOCATE(fallocate64, off_t)
 MKOSTEMP(mkostemp64)
 GETRLIMIT(getrlimit64, void)
 LSEEK(lseek, long)
@@ -236,6 +272,8 @@ SENDFILE(sendfile64, off_t)
 FADVISE(posix_fadvise, long)
 FADVISE(posix_fadvise64, off_t)
 #else
+FTRUNCATE(ftruncate, off_t)
+FALLOCATE(fallocate, off_t)
 LSEEK(lseek, off_t)
 PREAD(pread, off_t)
 SENDFILE(sendfile, off_t)
@@ -267,16 +305,23 @@ int __wrap_memfd_create(const char *name, unsigned flags) {
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
 
-/* The name goes nevertheless, so that the test leaves nothing. */
+/* A temporary name goes nevertheless, so that the test leaves nothing. */
 int __wrap_unlink(const char *path) {
-  int error = decide("unlink", ERRORS(EACCES, EIO));
-  int result = __real_unlink(path);
+  int error = decide("unlink", ERRORS(EACCES, EIO, EBUSY, EPERM));
+  int result = error == 0 || strcmp(path, temporary) == 0 ? __real_unlink(path) : -1;
 
   if (error != 0) {
     errno = error;
     return -1;
   }
   return result;
+}
+
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+
+int __wrap_rename(const char *from, const char *to) {
+  FAIL_OR("rename", ERRORS(EIO, EACCES, EBUSY, EXDEV, ENOSPC, EISDIR), __real_rename(from, to));
 }
 
 ssize_t __real_read(int descriptor, void *buffer, size_t length);
@@ -414,6 +459,27 @@ int __wrap_pthread_atfork(void (*before)(void), void (*parent)(void), void (*chi
 
 int __wrap_pthread_atfork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
   RETURN_OR("pthread_atfork", ERRORS(ENOMEM), __real_pthread_atfork(before, parent, child));
+}
+
+int __real_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
+int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
+
+int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes) {
+  RETURN_OR("pthread_cond_init", ERRORS(ENOMEM, EAGAIN), __real_pthread_cond_init(condition, attributes));
+}
+
+int __real_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size);
+int __wrap_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size);
+
+int __wrap_pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size) {
+  RETURN_OR("pthread_attr_setstacksize", ERRORS(EINVAL), __real_pthread_attr_setstacksize(attributes, size));
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
+  RETURN_OR("pthread_create", ERRORS(EAGAIN, EINVAL, EPERM), __real_pthread_create(thread, attributes, run, argument));
 }
 
 int __real_pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes);

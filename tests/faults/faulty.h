@@ -6,22 +6,8 @@
 #ifndef FAULTY_H
 #define FAULTY_H
 
-#include "mapfile.h"
+#include "common.h"
 #include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* For what must hold for the test itself to make sense, and for programs without Check. */
-#define need(condition)                            \
-  do {                                             \
-    if (!(condition)) {                            \
-      need_failed(__FILE__, __LINE__, #condition); \
-    }                                              \
-  } while (0)
-
-_Noreturn void need_failed(const char *file, int line, const char *condition);
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -34,15 +20,6 @@ _Noreturn void need_failed(const char *file, int line, const char *condition);
 #define FAULTY_SANITIZED 0
 #endif
 
-size_t page_size(void);
-
-/* The byte that every test file has at offset; never 0, so that a zero is known for what it is. */
-unsigned char pattern(uint64_t offset);
-void pattern_fill(void *buffer, size_t length, uint64_t offset);
-
-/* Does buffer hold the file's bytes from offset on? */
-int pattern_holds(const void *buffer, size_t length, uint64_t offset);
-
 /* The folder of the kind FUSE, TMPFS, EXT4 or CUT that the script run has made, or NULL. */
 const char *place(const char *kind);
 
@@ -51,9 +28,6 @@ int under_valgrind(void);
 
 /* Say that the tests of this kind are not run, and why. */
 void skip(const char *tests, const char *kind);
-
-/* Make folder/name with size bytes of the pattern and return its path, which the caller frees. */
-char *make_file(const char *folder, const char *name, uint64_t size);
 
 /* Do something to a file from another process, as a stranger would. */
 void stranger_truncates(const char *path, uint64_t size);
@@ -68,10 +42,6 @@ void control(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Fill the file system that holds folder, through folder/filler, until nothing fits. */
 void fill_up(const char *folder);
 void empty_again(const char *folder);
-
-/* One access of one byte in a scope. */
-mapfile_status touch_read(mapfile *file, const mapfile_view *view, uint64_t offset, mapfile_fault *fault);
-mapfile_status touch_write(mapfile *file, const mapfile_view *view, uint64_t offset, mapfile_fault *fault);
 
 /* What a process holds, and how it takes signals. */
 typedef struct residue {

@@ -7,14 +7,11 @@
  *     million [--count N] [FOLDER]
  *
  * N is the number of faults in each of the two parts (rounded down to a multiple of 8); 1,000,000 unless given here or
- * in MAPFILE_TEST_FAULTS. The file that is cut short lies in FOLDER; default: TMPDIR, else /tmp.
+ * in MAPFILE_TEST_FAULTS. The file that is cut short lies in FOLDER; default: the usual folder for such. Where the
+ * system does not let a file be cut that is mapped, its failure is injected.
  */
-#define _GNU_SOURCE 1
-#include "faulty.h"
-#include <fcntl.h>
-#include <pthread.h>
+#include "system.h"
 #include <string.h>
-#include <unistd.h>
 
 enum { THREADS = 4, PAGES = 16, KEPT = 3 };
 
@@ -26,13 +23,11 @@ typedef struct work {
   mapfile *file;
   unsigned long count;
   unsigned long good, bad;
-  pthread_barrier_t *together;
-  sigset_t mask; /* of the thread, after its faults */
 } work;
 
 static int right(const mapfile_fault *fault, const work *me, const mapfile_view *view, uint64_t offset) {
   return fault->status == MAPFILE_UNKNOWN && fault->file == me->file && fault->offset == offset &&
-         fault->address == (const char *)view->data + (offset - view->offset) && fault->signal == SIGBUS &&
+         fault->address == (const char *)view->data + (offset - view->offset) && fault->signal == fault_signal &&
          fault->access == MAPFILE_FAULT_READ;
 }
 
@@ -103,7 +98,7 @@ static void nested(work *me, const mapfile_view *view, uint64_t offset) {
 }
 
 /* Of every eight faults four are caught by callback, three in place and one by an outer scope. */
-static void *work_through(void *argument) {
+static void work_through(void *argument) {
   work *me = argument;
   mapfile_view view = MAPFILE_VIEW_INIT;
 
@@ -120,16 +115,21 @@ static void *work_through(void *argument) {
     }
   }
   need(mapfile_unpin(&view) == MAPFILE_OK);
-  need(pthread_sigmask(SIG_SETMASK, NULL, &me->mask) == 0);
-  return NULL;
+  me->bad += (unsigned long)takes_faults_otherwise();
 }
+
+static mapfile_view whole = MAPFILE_VIEW_INIT;
 
 static mapfile *open_and_cut(void) {
   mapfile *file = NULL;
 
-  need(truncate(path, (off_t)size) == 0);
+  need(set_length(path, size));
   need(mapfile_open(path, NULL, &file) == MAPFILE_OK);
-  need(truncate(path, (off_t)kept) == 0);
+  /* Mapped before it is cut: some systems map no more than there is. */
+  need(mapfile_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &whole) == MAPFILE_OK);
+  if (!set_length(path, kept)) {
+    need(mapfile_inject(file, kept, MAPFILE_TO_END, MAPFILE_TRUNCATED) == MAPFILE_OK);
+  }
   return file;
 }
 
@@ -138,45 +138,26 @@ static unsigned long in_a_row(unsigned long count) {
   work me = {.file = open_and_cut(), .count = count};
 
   work_through(&me);
+  need(mapfile_unpin(&whole) == MAPFILE_OK);
   need(mapfile_close(me.file) == MAPFILE_OK);
   return me.bad + (count - me.good);
-}
-
-/* All of them live at the same time, so that each run needs the same stacks. */
-static void *work_together(void *argument) {
-  work *me = argument;
-
-  pthread_barrier_wait(me->together);
-  work_through(me);
-  pthread_barrier_wait(me->together);
-  return NULL;
 }
 
 static unsigned long in_threads(unsigned long count) {
   mapfile *file = open_and_cut();
   work works[THREADS];
-  pthread_t threads[THREADS];
-  pthread_barrier_t together;
   unsigned long bad = 0;
-  sigset_t mask;
 
-  need(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
-  need(pthread_barrier_init(&together, NULL, THREADS) == 0);
   memset(works, 0, sizeof works);
   for (int i = 0; i < THREADS; i++) {
     works[i].file = file;
     works[i].count = count / THREADS;
-    works[i].together = &together;
-    need(pthread_create(&threads[i], NULL, work_together, &works[i]) == 0);
   }
+  in_a_crowd(work_through, works, sizeof works[0], THREADS);
   for (int i = 0; i < THREADS; i++) {
-    need(pthread_join(threads[i], NULL) == 0);
     bad += works[i].bad + (works[i].count - works[i].good);
-    for (int signal = 1; signal < 65; signal++) {
-      bad += sigismember(&works[i].mask, signal) != sigismember(&mask, signal);
-    }
   }
-  pthread_barrier_destroy(&together);
+  need(mapfile_unpin(&whole) == MAPFILE_OK);
   need(mapfile_close(file) == MAPFILE_OK);
   return bad;
 }
@@ -184,31 +165,22 @@ static unsigned long in_threads(unsigned long count) {
 /* Run a part and look at what it leaves behind. Short runs and looks before it make what is made once, and fill the C
    library's cache of freed blocks (7 of each size), which it counts as used. */
 static int part(const char *name, unsigned long (*run)(unsigned long), unsigned long count) {
-  residue before, after;
   unsigned long bad = 0;
   int left;
 
   for (int i = 0; i < 10; i++) {
     bad += run(THREADS * 8);
-    residue_take(&before);
+    holdings_remember();
   }
   bad += run(count);
-  residue_take(&after);
-  left = residue_differs(name, &before, &after);
+  left = holdings_differ(name);
   printf("%s: %lu faults, %lu wrong, %d things left behind\n", name, count, bad, left);
   return bad != 0 || left != 0;
 }
 
-/* Valgrind lets the main stack grow for code, but not for the frame of a signal handler. */
-static void grow_stack(void) {
-  volatile char room[128 * 1024];
-  for (size_t at = 0; at < sizeof room; at += 1024)
-    room[sizeof room - 1 - at] = 0;
-}
-
 int main(int argc, char **argv) {
   grow_stack();
-  const char *text = getenv("MAPFILE_TEST_FAULTS"), *folder = getenv("TMPDIR");
+  const char *text = getenv("MAPFILE_TEST_FAULTS"), *folder;
   unsigned long count = text != NULL ? strtoul(text, NULL, 10) : 1000000;
   mapfile_statistics statistics = MAPFILE_STATISTICS_INIT;
   char name[64];
@@ -223,12 +195,12 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: million [--count N] [FOLDER]\n");
     return 2;
   }
-  folder = argc > at ? argv[at] : folder != NULL ? folder : "/tmp";
-  alarm(580);
+  folder = argc > at ? argv[at] : usual_folder();
+  end_after(580);
   setvbuf(stdout, NULL, _IONBF, 0);
   size = PAGES * page_size();
   kept = KEPT * page_size();
-  snprintf(name, sizeof name, "mapfile-million.%ld", (long)getpid());
+  snprintf(name, sizeof name, "mapfile-million.%lu", process_number());
   path = make_file(folder, name, size);
   failed = part("in a row", in_a_row, count);
   failed |= part("in threads", in_threads, count);
@@ -237,7 +209,7 @@ int main(int argc, char **argv) {
     printf("the library still counts open files, views or maps\n");
     failed = 1;
   }
-  unlink(path);
+  remove_file(path);
   free(path);
   return failed;
 }

@@ -16,6 +16,7 @@
 #define _GNU_SOURCE 1
 #include "failing.h"
 #include "faulty.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -66,6 +67,10 @@ enum {
   FROM_INJECT = BIT(MAPFILE_LIMIT) | BIT(MAPFILE_NO_MEMORY) | BIT(MAPFILE_UNSUPPORTED),
   FROM_REARM = BIT(MAPFILE_UNSUPPORTED) | BIT(MAPFILE_LIMIT),
   FROM_CLOSE = BIT(MAPFILE_IO) | BIT(MAPFILE_NO_SPACE),
+  FROM_RESIZE = BIT(MAPFILE_IO) | BIT(MAPFILE_NO_SPACE) | BIT(MAPFILE_BUSY) | BIT(MAPFILE_DENIED) | BIT(MAPFILE_LIMIT) |
+                BIT(MAPFILE_UNSUPPORTED),
+  FROM_NAMES = BIT(MAPFILE_NOT_FOUND) | BIT(MAPFILE_DENIED) | BIT(MAPFILE_BUSY) | BIT(MAPFILE_IO) |
+               BIT(MAPFILE_NO_SPACE) | BIT(MAPFILE_UNSUPPORTED) | BIT(MAPFILE_NO_MEMORY),
   NOTHING = 0
 };
 
@@ -491,6 +496,104 @@ static void healed(void) {
   close_file(file);
 }
 
+static void resize(mapfile *file, const char *name, uint64_t wanted, uint32_t flags) {
+  uint64_t before, after;
+
+  must(mapfile_size(file, &before) == MAPFILE_OK);
+  (void)STEP(name, MAPFILE_OK, FROM_RESIZE, mapfile_resize(file, wanted, flags));
+  must(mapfile_size(file, &after) == MAPFILE_OK && after == (result == MAPFILE_OK ? wanted : before));
+}
+
+/* Shorter with a view in the way, longer with one, and parked in between. */
+static void resized(void) {
+  mapfile *file = open_path(MAPFILE_ACCESS_MAPPED, MAPFILE_WRITE, 0);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+
+  if (file == NULL) {
+    return;
+  }
+  if (STEP("pin", MAPFILE_OK, FROM_PIN, mapfile_pin(file, 0, size, MAPFILE_LIVE, &view))) {
+    must(STEP("park, pinned", MAPFILE_BUSY, NOTHING, mapfile_park(file)));
+    must(STEP("resize, pinned", MAPFILE_BUSY, NOTHING, mapfile_resize(file, page, 0)));
+    resize(file, "grow, pinned", 2 * size, 0);
+    must(add_up(&view) == MAPFILE_OK);
+    unpin(&view, MAPFILE_OK);
+  }
+  must(STEP("park", MAPFILE_OK, NOTHING, mapfile_park(file)));
+  resize(file, "shrink", size, 0);
+  if (result == MAPFILE_OK) {
+    with_view(file, "pin", MAPFILE_LIVE);
+  }
+  resize(file, "grow and allocate", size + page, MAPFILE_RESIZE_ALLOCATE);
+  resize(file, "shrink again", size, 0);
+  if (result == MAPFILE_OK) {
+    with_view(file, "pin", MAPFILE_COPY);
+  }
+  close_file(file);
+}
+
+static int exists(const char *name) {
+  return access(name, F_OK) == 0;
+}
+
+static void renamed(void) {
+  char from[512], to[512];
+  int fd;
+
+  snprintf(from, sizeof from, "%s.from", path);
+  snprintf(to, sizeof to, "%s.to", path);
+  fd = open(from, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  must(fd >= 0 && close(fd) == 0);
+  (void)STEP("rename", MAPFILE_OK, FROM_NAMES, mapfile_rename(from, to));
+  must(exists(from) == (result != MAPFILE_OK) && exists(to) == (result == MAPFILE_OK));
+  (void)STEP("rename back", MAPFILE_OK, FROM_NAMES, mapfile_rename(to, from));
+  must(exists(from) + exists(to) == 1);
+  if (!exists(from)) {
+    must(rename(to, from) == 0);
+  }
+  (void)STEP("remove", MAPFILE_OK, FROM_NAMES, mapfile_remove(from));
+  must(exists(from) == (result != MAPFILE_OK));
+  unlink(from);
+}
+
+static void *end_at_once(void *argument) {
+  return argument;
+}
+
+static int count_threads(void) {
+  int count = -2; /* . and .. */
+  DIR *tasks = opendir("/proc/self/task");
+
+  must(tasks != NULL);
+  while (readdir(tasks) != NULL) {
+    count++;
+  }
+  closedir(tasks);
+  return count;
+}
+
+/* The library's thread only ever looks here: the idle time does not pass. */
+static void idle(void) {
+  mapfile_options options = MAPFILE_OPTIONS_INIT;
+  mapfile *file = NULL;
+  pthread_t thread;
+  int threads;
+
+  /* The C library keeps its stack, for where ours is refused. */
+  must(pthread_create(&thread, NULL, end_at_once, NULL) == 0 && pthread_join(thread, NULL) == 0);
+  threads = count_threads();
+  options.idle_ms = 3600000;
+  if (STEP("open with an idle time", MAPFILE_OK, FROM_OPEN, mapfile_open(path, &options, &file))) {
+    with_view(file, "pin", MAPFILE_ANY);
+    must(STEP("park", MAPFILE_OK, NOTHING, mapfile_park(file)));
+    with_view(file, "pin again", MAPFILE_ANY);
+    close_file(file);
+  }
+  while (count_threads() > threads) {
+    usleep(100);
+  }
+}
+
 /* The sanitizers do not know that the stack is another one, and musl has no makecontext. */
 #if !FAULTY_SANITIZED && defined(__GLIBC__)
 #define HAS_OTHER_STACKS 1
@@ -528,7 +631,9 @@ static void another_stack(void) {
 }
 #endif
 
-/* A signal handler on the alternate stack. */
+/* Where there are no coroutines: a signal handler on the alternate stack. The thread sanitizer takes all that it calls
+   for unsafe there, though the signal is raised by the thread itself. */
+#if !FAULTY_SANITIZED && !HAS_OTHER_STACKS
 static mapfile *interrupted_file;
 
 static void scope_on_alternate_stack(int signo) {
@@ -554,6 +659,7 @@ static void alternate_stack(void) {
   must(sigaction(SIGUSR1, &old, NULL) == 0 && sigaltstack(&before, NULL) == 0);
   free(alternate.ss_sp);
 }
+#endif
 
 static void *try_in_thread(void *file) {
   mapfile_fault fault = MAPFILE_FAULT_INIT;
@@ -606,7 +712,12 @@ static const struct scenario {
     {"borrowed", borrowed, 0},
     {"healed", healed, 0},
     {"another thread", another_thread, 0},
+    {"resized", resized, 0},
+    {"renamed", renamed, 0},
+    {"idle", idle, 0},
+#if !FAULTY_SANITIZED && !HAS_OTHER_STACKS
     {"the alternate stack", alternate_stack, 0},
+#endif
 #if HAS_OTHER_STACKS
     {"another stack", another_stack, 0},
 #endif
@@ -764,7 +875,10 @@ static int find_uncovered(void) {
                                     "pthread_atfork", "pthread_getattr_np",
                                     "sendfile",       "sigaction",
                                     "syscall",        "sysconf",
-                                    "sigaltstack"};
+                                    "sigaltstack",    "lstat",
+                                    "ftruncate",      "fallocate",
+                                    "rename",         "pthread_cond_init",
+                                    "pthread_create", "pthread_attr_setstacksize"};
   int missing = 0;
 
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

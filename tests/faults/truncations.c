@@ -4,32 +4,20 @@
  *
  * SPDX-License-Identifier: MIT
  *
- *     truncations [--count N] KIND|FOLDER
+ *     truncations [--count N] [KIND|FOLDER]
  *
- * KIND is TMPFS, EXT4 or FUSE, a place that tests/faults/run makes. N is the least number of truncations, 10,000 unless
- * given here or in MAPFILE_TEST_TRUNCATIONS. A byte may be the file's or 0: a file that shrank and grew back holds
- * zeros until it is written to again, and no system tells a reader so.
+ * KIND is TMPFS, EXT4 or FUSE, a place that tests/faults/run makes; default: the usual folder for files of tests. N is
+ * the least number of truncations, 10,000 unless given here or in MAPFILE_TEST_TRUNCATIONS. A byte may be the file's or
+ * 0: a file that shrank and grew back holds zeros until it is written to again, and no system tells a reader so.
  */
-#define _GNU_SOURCE 1
-#include "faulty.h"
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
+#include "system.h"
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum { READERS = 4, PAGES = 24, ENOUGH = 100 };
 
-/* What the processes share. */
-static struct shared {
-  atomic_ulong truncations;
-  atomic_int satisfied; /* readers that have met enough faults */
-} * shared;
-
+static atomic_int satisfied; /* readers that have met enough faults */
+static cutter *stranger;
 static char *path;
 static size_t size;
 static unsigned char *right; /* the file's bytes */
@@ -38,7 +26,7 @@ typedef struct reader {
   mapfile *file;
   uint64_t random;
   unsigned char *buffer;
-  int receiver;
+  receiver receiver;
   unsigned long rounds, faults, shorter, filled, statuses[MAPFILE_STALE + 1];
 } reader;
 
@@ -54,29 +42,9 @@ static void wrong(const char *what, mapfile_status status) {
   abort();
 }
 
-/* The process that does the harm. */
-static void truncate_over_and_over(unsigned long count) {
-  uint64_t random = 88172645463325252u;
-  int fd = open(path, O_RDWR | O_CLOEXEC);
-
-  need(fd >= 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  while (atomic_load(&shared->truncations) < count || atomic_load(&shared->satisfied) < READERS) {
-    size_t length = (size_t)(next(&random) % size);
-
-    need(ftruncate(fd, (off_t)length) == 0);
-    atomic_fetch_add(&shared->truncations, 1);
-    sched_yield(); /* let someone see it */
-    if (next(&random) % 2 == 0) {
-      need(ftruncate(fd, (off_t)size) == 0); /* zeros first, then the bytes */
-    }
-    need(pwrite(fd, right + length, size - length, (off_t)length) == (ssize_t)(size - length));
-  }
-  _exit(0);
-}
-
+/* Each byte is loaded once: a second time it may be another. */
 static int right_or_zero(const void *data, size_t length, uint64_t offset) {
-  const unsigned char *bytes = data;
+  const volatile unsigned char *bytes = data;
   int good = 1;
 
   for (size_t i = 0; i < length; i++) {
@@ -239,36 +207,29 @@ static void read_stream_wise(reader *me) {
   expected(me, "scan", status);
   /* Of a page that was cut, chunk saw zeros, which were then not counted. */
   need(reached >= offset + done && (status != MAPFILE_OK || (reached == size && done == size - offset)));
-  need(ftruncate(me->receiver, 0) == 0 && lseek(me->receiver, 0, SEEK_SET) == 0);
-  status = mapfile_send(me->file, offset, size - offset, me->receiver, &done);
+  receiver_empty(&me->receiver);
+  status = mapfile_send(me->file, offset, size - offset, me->receiver.native, &done);
   expected(me, "send", status);
-  need(lseek(me->receiver, 0, SEEK_END) == (off_t)done && (status != MAPFILE_OK || done == size - offset));
-  need(pread(me->receiver, me->buffer, (size_t)done, 0) == (ssize_t)done);
+  need(receiver_take(&me->receiver, me->buffer, size) == done && (status != MAPFILE_OK || done == size - offset));
   need(right_or_zero(me->buffer, (size_t)done, offset));
 }
 
-static int child_runs(void) {
-  siginfo_t info;
-
-  memset(&info, 0, sizeof info);
-  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
-}
-
-static void *read_on(void *argument) {
+static void read_on(void *argument) {
   static void (*const ways[])(reader *) = {read_in_callback, read_in_place,         read_copied_view,
                                            read_with_zeros,  read_whole_operations, read_stream_wise,
                                            read_in_callback, read_in_place,         look_again};
   reader *me = argument;
-  int satisfied = 0;
+  int enough = 0;
 
-  for (; child_runs(); me->rounds++) {
+  for (; cutter_runs(stranger); me->rounds++) {
     ways[next(&me->random) % (sizeof ways / sizeof *ways)](me);
-    if (!satisfied && me->faults + me->shorter >= ENOUGH) {
-      atomic_fetch_add(&shared->satisfied, 1);
-      satisfied = 1;
+    if (!enough && me->faults + me->shorter >= ENOUGH) {
+      enough = 1;
+      if (atomic_fetch_add(&satisfied, 1) + 1 == READERS) {
+        cutter_enough(stranger);
+      }
     }
   }
-  return NULL;
 }
 
 static mapfile *open_it(uint32_t access) {
@@ -296,66 +257,62 @@ static void report(const reader *me, const char *how) {
 }
 
 /* Three share a mapfile that is mapped, one has a mapfile that is read. */
-static int run(unsigned long count) {
+static int run(const char *folder, unsigned long count) {
   mapfile *mapped = open_it(MAPFILE_ACCESS_MAPPED), *copied = open_it(MAPFILE_ACCESS_COPIED);
   static reader readers[READERS];
-  pthread_t threads[READERS];
-  unsigned long faults = 0;
-  pid_t child;
-  int state = 0;
+  unsigned long faults = 0, cuts;
 
-  child = fork();
-  need(child >= 0);
-  if (child == 0) {
-    truncate_over_and_over(count);
+  stranger = cutter_start(path, right, size, count);
+  if (stranger == NULL) {
+    printf("SKIP truncations: the system does not let a file be cut that is mapped\n");
+    need(mapfile_close(mapped) == MAPFILE_OK && mapfile_close(copied) == MAPFILE_OK);
+    return 77;
   }
-  for (int i = 0; i < READERS; i++) {
+  for (unsigned i = 0; i < READERS; i++) {
     readers[i].file = i == READERS - 1 ? copied : mapped;
-    readers[i].random = 1234567u + (unsigned)i;
+    readers[i].random = 1234567u + i;
     readers[i].buffer = malloc(size);
-    readers[i].receiver = memfd_create("receiver", MFD_CLOEXEC);
-    need(readers[i].buffer != NULL && readers[i].receiver >= 0);
-    need(pthread_create(&threads[i], NULL, read_on, &readers[i]) == 0);
+    need(readers[i].buffer != NULL);
+    receiver_make(&readers[i].receiver, folder, i);
   }
-  for (int i = 0; i < READERS; i++) {
-    need(pthread_join(threads[i], NULL) == 0);
+  in_a_crowd(read_on, readers, sizeof readers[0], READERS);
+  for (unsigned i = 0; i < READERS; i++) {
     report(&readers[i], i == READERS - 1 ? "copies" : "maps");
     faults += readers[i].faults;
     free(readers[i].buffer);
-    close(readers[i].receiver);
+    receiver_remove(&readers[i].receiver);
   }
-  need(waitpid(child, &state, 0) == child && state == 0);
+  cuts = cutter_end(stranger);
   need(mapfile_close(mapped) == MAPFILE_OK && mapfile_close(copied) == MAPFILE_OK);
-  printf("truncations: %lu, faults recovered: %lu\n", atomic_load(&shared->truncations), faults);
-  return faults > 0 && atomic_load(&shared->truncations) >= count ? 0 : 1;
+  printf("truncations: %lu, faults recovered: %lu\n", cuts, faults);
+  return faults > 0 && cuts >= count ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
   const char *text = getenv("MAPFILE_TEST_TRUNCATIONS"), *folder;
   unsigned long count = text != NULL ? strtoul(text, NULL, 10) : 10000;
+  char name[64];
   int result;
 
   if (argc == 4 && strcmp(argv[1], "--count") == 0) {
     count = strtoul(argv[2], NULL, 10);
-  } else if (argc != 2) {
-    fprintf(stderr, "usage: truncations [--count N] KIND|FOLDER\n");
+  } else if (argc > 2) {
+    fprintf(stderr, "usage: truncations [--count N] [KIND|FOLDER]\n");
     return 2;
   }
-  folder = strchr(argv[argc - 1], '/') != NULL ? argv[argc - 1] : place(argv[argc - 1]);
+  folder = argc == 1 ? usual_folder() : folder_for("truncations", argv[argc - 1]);
   if (folder == NULL) {
-    skip("truncations", argv[argc - 1]);
     return 77;
   }
-  alarm(580);
-  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  need(shared != MAP_FAILED);
+  end_after(580);
   size = PAGES * page_size();
-  path = make_file(folder, "truncated", size);
+  snprintf(name, sizeof name, "mapfile-truncated.%lu", process_number());
+  path = make_file(folder, name, size);
   right = malloc(size);
   need(right != NULL);
   pattern_fill(right, size, 0);
-  result = run(count);
-  unlink(path);
+  result = run(folder, count);
+  remove_file(path);
   free(right);
   free(path);
   return result;

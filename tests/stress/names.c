@@ -66,7 +66,7 @@ static void pin_and_verify(mapfile *of, uint64_t offset, size_t length, uint32_t
  * Parking
  */
 
-static mapfile_status verify_chunk(void *argument, const void *data, size_t length, uint64_t offset) {
+static mapfile_status MAPFILE_CALL verify_chunk(void *argument, const void *data, size_t length, uint64_t offset) {
   (void)argument;
   verify(data, offset, length, false);
   return MAPFILE_OK;

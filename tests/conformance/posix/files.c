@@ -34,9 +34,10 @@
 #define HAVE_HEAP_COUNT 0
 #endif
 
-extern const conf_group conf_special, conf_unmappable, conf_signals, conf_stacks;
+extern const conf_group conf_special, conf_unmappable, conf_signals, conf_stacks, conf_posix_names;
 
-const conf_group *const conf_platform_groups[] = {&conf_special, &conf_unmappable, &conf_signals, &conf_stacks, NULL};
+const conf_group *const conf_platform_groups[] = {&conf_special, &conf_unmappable,  &conf_signals,
+                                                  &conf_stacks,  &conf_posix_names, NULL};
 
 const bool conf_fills_maps = true;
 const bool conf_has_in_page = false;
@@ -47,7 +48,7 @@ void conf_begin(const conf_case *one, uint32_t access, const char *folder) {
   struct rlimit none = {0, 0};
   conf_access = access;
   conf_faulty = one->faults;
-  conf_page = (size_t)sysconf(_SC_PAGESIZE);
+  conf_page = conf_map_unit = (size_t)sysconf(_SC_PAGESIZE);
   conf_remember_folder(folder);
   /* Many children die of a signal on purpose. */
   setrlimit(RLIMIT_CORE, &none);

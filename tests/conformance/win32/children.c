@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: MIT
  *
  * There is no fork. A child that must die is the same case run again: it passes over the children that come before it,
- * and what it does not find done by the case itself before them. How it died is seen twice: in its exit code, and in the
- * record of the exception that nobody took, which its parent gets as its debugger.
+ * and what it does not find done by the case itself before them. How it died is seen twice: in its exit code, and in
+ * the record of the exception that nobody took, which its parent gets as its debugger.
  */
 #include "win32.h"
 
@@ -124,6 +124,38 @@ DWORD conf_run_self(const conf_start *how) {
   return code;
 }
 
+HANDLE conf_handle_of(const char *number) {
+  return (HANDLE)(uintptr_t)strtoull(number, NULL, 16);
+}
+
+void conf_other_start(conf_other *other, const char *word, const char *path, const char *detail) {
+  enum { MILLISECONDS = 20000 };
+  SECURITY_ATTRIBUTES inherited = {sizeof inherited, NULL, TRUE};
+  PROCESS_INFORMATION process;
+  HANDLE ready = CreateEventW(&inherited, TRUE, FALSE, NULL);
+  char events[64];
+  other->go = CreateEventW(&inherited, TRUE, FALSE, NULL);
+  snprintf(events, sizeof events, "%s,%s", conf_hex((uintptr_t)ready), conf_hex((uintptr_t)other->go));
+  conf_start how = {.words = {word, path, detail != NULL ? detail : events, detail != NULL ? events : NULL},
+                    .inherits_all = true};
+  if (!conf_start_self(&how, &process))
+    conf_not_testable("this program cannot be started again: %s", conf_error_text(GetLastError()));
+  CloseHandle(process.hThread);
+  other->process = process.hProcess;
+  EXPECT(WaitForSingleObject(ready, MILLISECONDS) == WAIT_OBJECT_0);
+  CloseHandle(ready);
+}
+
+void conf_other_end(conf_other *other) {
+  DWORD code = 1;
+  SetEvent(other->go);
+  WaitForSingleObject(other->process, INFINITE);
+  GetExitCodeProcess(other->process, &code);
+  EXPECT_UINT(code, 0);
+  CloseHandle(other->process);
+  CloseHandle(other->go);
+}
+
 int conf_probe(int count, char **words) {
   if (count == 6 && strcmp(words[1], "--run-case") == 0) {
     conf_child_number = (unsigned)strtoul(words[5], NULL, 10);
@@ -135,6 +167,10 @@ int conf_probe(int count, char **words) {
     return conf_probe_handle(words[2]);
   if (count == 5 && strcmp(words[1], "--hold") == 0)
     return conf_hold_file(words[2], words[3], words[4]);
+  if (count == 4 && strcmp(words[1], "--pin") == 0)
+    return conf_pin_here(words[2], words[3]);
+  if (count == 6 && strcmp(words[1], "--deed") == 0)
+    return conf_deed_here(words[2], words[3], words[4], words[5]);
   return -1;
 }
 

@@ -14,9 +14,9 @@
 
 #define SHARE_ALL (FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 
-#define MUST(condition, what)                                                \
-  do {                                                                       \
-    if (!(condition))                                                        \
+#define MUST(condition, what)                                                    \
+  do {                                                                           \
+    if (!(condition))                                                            \
       conf_not_testable("%s failed: %s", what, conf_error_text(GetLastError())); \
   } while (0)
 
@@ -70,8 +70,8 @@ static char *utf8(const wchar_t *units) {
 const char *conf_error_text(int64_t native) {
   static char text[256];
   wchar_t units[200];
-  DWORD count = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL, (DWORD)native, 0, units,
-                               sizeof units / sizeof units[0], NULL);
+  DWORD count = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, NULL, (DWORD)native, 0,
+                               units, sizeof units / sizeof units[0], NULL);
   while (count > 0 && units[count - 1] <= L' ')
     count--;
   int used = WideCharToMultiByte(CP_UTF8, 0, units, (int)count, text, (int)sizeof text - 24, NULL, NULL);
@@ -177,15 +177,18 @@ const char *conf_make_sparse(const char *name, uint64_t size) {
  * doing so; then the maps fault as they would on a network file system of Windows.
  */
 
+uint64_t conf_handles_lost;
+
 static void run_below(const wchar_t *program, wchar_t *line) {
+  static uint64_t lost_each = UINT64_MAX;
   STARTUPINFOW start = {.cb = sizeof start};
   PROCESS_INFORMATION process;
-  memset(&process, 0, sizeof process);
+  uint64_t before = lost_each == UINT64_MAX ? conf_descriptors() : 0;
   MUST(CreateProcessW(program, line, NULL, NULL, FALSE, 0, NULL, NULL, &start, &process), "starting truncate");
-  if (process.hProcess != NULL)
-    CloseHandle(process.hProcess);
-  if (process.hThread != NULL)
-    CloseHandle(process.hThread);
+  /* What it says of the process is not to be used. */
+  if (lost_each == UINT64_MAX)
+    lost_each = conf_descriptors() - before;
+  conf_handles_lost += lost_each;
 }
 
 /* There is no waiting for a process below; what it does is seen. */
@@ -290,8 +293,13 @@ bool conf_remove(const char *path) {
   return done;
 }
 
-const char *const conf_odd_names[] = {"-begins-with-dash", "percent %s %n", "quotes ' and ` and signs !#$&()+,;=@[]^{}~",
-                                      "dots...in the middle", " begins with a space", "nul but longer", "con-",
+const char *const conf_odd_names[] = {"-begins-with-dash",
+                                      "percent %s %n",
+                                      "quotes ' and ` and signs !#$&()+,;=@[]^{}~",
+                                      "dots...in the middle",
+                                      " begins with a space",
+                                      "nul but longer",
+                                      "con-",
                                       NULL};
 
 /* Handles */
@@ -339,6 +347,12 @@ void conf_pipe(intptr_t ends[2]) {
   ends[1] = (intptr_t)writing;
 }
 
+/* The server of Wine 8 dies where a socket that is full is written to as a file. */
+static bool sockets_are_files(void) {
+  const char *version = conf_wine_version();
+  return version == NULL || strtol(version, NULL, 10) >= 9;
+}
+
 bool conf_sockets(intptr_t ends[2]) {
   WSADATA data;
   struct sockaddr_in address;
@@ -346,7 +360,7 @@ bool conf_sockets(intptr_t ends[2]) {
   memset(&address, 0, sizeof address);
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (WSAStartup(MAKEWORD(2, 2), &data) != 0)
+  if (!sockets_are_files() || WSAStartup(MAKEWORD(2, 2), &data) != 0)
     return false;
   SOCKET listener = socket(AF_INET, SOCK_STREAM, 0), caller = socket(AF_INET, SOCK_STREAM, 0);
   bool ready = listener != INVALID_SOCKET && caller != INVALID_SOCKET &&
@@ -460,17 +474,16 @@ static void volume_name(const char *path, char *text, size_t size) {
 
 void conf_file_system(const char *path, char *text, size_t size) {
   typedef LONG(WINAPI * get_version)(OSVERSIONINFOW *);
-  typedef const char *(CDECL * get_wine_version)(void);
   HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
   get_version version = (get_version)(void (*)(void))GetProcAddress(ntdll, "RtlGetVersion");
-  get_wine_version wine = (get_wine_version)(void (*)(void))GetProcAddress(ntdll, "wine_get_version");
+  const char *wine = conf_wine_version();
   OSVERSIONINFOW told = {.dwOSVersionInfoSize = sizeof told};
   char volume[64];
   volume_name(path, volume, sizeof volume);
   if (version != NULL)
     version(&told);
   snprintf(text, size, "%s, Windows %lu.%lu.%lu%s%s", volume, told.dwMajorVersion, told.dwMinorVersion,
-           told.dwBuildNumber, wine != NULL ? " by Wine " : "", wine != NULL ? wine() : "");
+           told.dwBuildNumber, wine != NULL ? " by Wine " : "", wine != NULL ? wine : "");
 }
 
 const char *conf_program_path(const char *called_as) {
@@ -479,6 +492,9 @@ const char *conf_program_path(const char *called_as) {
   return length > 0 && length < 4096 ? utf8(units) : called_as;
 }
 
-bool conf_on_wine(void) {
-  return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
+const char *conf_wine_version(void) {
+  typedef const char *(CDECL * get_wine_version)(void);
+  get_wine_version version =
+      (get_wine_version)(void (*)(void))GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version");
+  return version != NULL ? version() : NULL;
 }

@@ -239,7 +239,7 @@ static mapfile_status MAPFILE_CALL ignore_chunk(void *argument, const void *data
 static void use_in_every_way(mapfile *file, uint64_t size) {
   mapfile_view view = MAPFILE_VIEW_INIT;
   static unsigned char buffer[300000];
-  uint64_t found = 0, far = 0;
+  uint64_t found = 0, reach = 0;
   int order = 0;
   size_t done = 0;
   static const uint32_t flags[] = {MAPFILE_ANY, MAPFILE_COPY, MAPFILE_VERIFY, MAPFILE_PRIVATE};
@@ -253,11 +253,11 @@ static void use_in_every_way(mapfile *file, uint64_t size) {
   EXPECT(conf_is_pattern(buffer, (size_t)size - 10, 10));
   EXPECT_STATUS(mapfile_compare(file, 10, buffer, (size_t)size - 10, &order, &done), MAPFILE_OK);
   EXPECT(order == 0);
-  EXPECT_STATUS(mapfile_find(file, 0, MAPFILE_TO_END, buffer + size - 110, 100, &found, &far), MAPFILE_OK);
-  EXPECT_STATUS(mapfile_scan(file, 0, MAPFILE_TO_END, 0, MAPFILE_SCAN_ONCE, ignore_chunk, NULL, &far), MAPFILE_OK);
-  EXPECT_STATUS(mapfile_scan(file, 0, MAPFILE_TO_END, 0, MAPFILE_SCAN_COPY, ignore_chunk, NULL, &far), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_find(file, 0, MAPFILE_TO_END, buffer + size - 110, 100, &found, &reach), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_scan(file, 0, MAPFILE_TO_END, 0, MAPFILE_SCAN_ONCE, ignore_chunk, NULL, &reach), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_scan(file, 0, MAPFILE_TO_END, 0, MAPFILE_SCAN_COPY, ignore_chunk, NULL, &reach), MAPFILE_OK);
   intptr_t sink = conf_handle_open(conf_path("sink"), CONF_WRITE | CONF_ANEW);
-  EXPECT_STATUS(mapfile_send(file, 0, MAPFILE_TO_END, sink, &far), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_send(file, 0, MAPFILE_TO_END, sink, &reach), MAPFILE_OK);
   conf_handle_close(sink);
   mapfile_check(file);
 }
@@ -321,12 +321,16 @@ static void borrowed_renamed(void) {
   set_position(handle, 99);
   EXPECT(conf_rename(path, conf_path("moved")));
   conf_make_bytes("file", "another file", 12);
-  EXPECT_STATUS(open_handle(handle, 0, &file), MAPFILE_OK);
-  use_in_every_way(file, 100000);
-  conf_close(file);
+  mapfile_status status = open_handle(handle, 0, &file);
+  /* Systems that open a handle's file anew by its name cannot do it here; that must be told. */
+  EXPECT_ONE_OF(status, MAPFILE_OK, MAPFILE_UNSUPPORTED);
+  if (status == MAPFILE_OK) {
+    use_in_every_way(file, 100000);
+    conf_close(file);
+  }
   EXPECT_UINT(conf_handle_position((intptr_t)handle), 99);
   /* And while it is open. */
-  EXPECT(conf_rename(conf_path("moved"), path));
+  EXPECT(conf_remove(path) && conf_rename(conf_path("moved"), path));
   EXPECT_STATUS(open_handle(handle, 0, &file), MAPFILE_OK);
   EXPECT(conf_rename(path, conf_path("moved")));
   conf_make_bytes("file", "another file", 12);
@@ -439,7 +443,8 @@ static void no_handle(void) {
   EXPECT_STATUS(open_handle(closed, 0, &file), MAPFILE_INVALID);
   EXPECT_STATUS(open_handle(closed, MAPFILE_ADOPT, &file), MAPFILE_INVALID);
   EXPECT_STATUS(mapfile_open_handle(INTPTR_MIN, NULL, &file), MAPFILE_INVALID);
-  EXPECT_STATUS(mapfile_open_handle(INTPTR_MAX, NULL, &file), MAPFILE_INVALID);
+  /* These may stand for the process or the thread itself. */
+  EXPECT_ONE_OF(mapfile_open_handle(INTPTR_MAX, NULL, &file), MAPFILE_INVALID, MAPFILE_UNSUPPORTED);
   EXPECT_ONE_OF(open_handle(GetCurrentThread(), 0, &file), MAPFILE_INVALID, MAPFILE_UNSUPPORTED);
   EXPECT(file == NULL);
 }

@@ -15,8 +15,8 @@
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
-/* Is this Wine, which takes calls that Windows has to the system below? */
-bool conf_on_wine(void);
+/* Wine takes the system's calls to the one below. NULL: this is Windows. */
+const char *conf_wine_version(void);
 
 /* The full name in 16-bit units, with the prefix that lifts the limit of 260; for free. */
 wchar_t *conf_wide(const char *path);
@@ -52,14 +52,31 @@ void conf_take_record_pipe(void);
 /* The same for text of another kind: where a child is to die. */
 void conf_report_raw(const char *text);
 
+/* Handles that Wine itself lost when it started programs of the system below. */
+extern uint64_t conf_handles_lost;
+
 /* The page of an address allows nothing, or all again. */
 void conf_forbid(const void *address);
 void conf_allow(const void *address);
 
+/*
+ * Another process that does something with a path, says so, and goes on until it is told to end, with exit code 0: this
+ * program, with the word, path, detail where there is one, and the numbers of two events, separated by a comma.
+ */
+typedef struct conf_other {
+  HANDLE go, process;
+} conf_other;
+
+void conf_other_start(conf_other *other, const char *word, const char *path, const char *detail);
+void conf_other_end(conf_other *other);
+HANDLE conf_handle_of(const char *number);
+
 /* What the hidden arguments with which cases start this program do; exit codes. */
-int conf_cut_here(const char *path, const char *size);                               /* files.c */
-int conf_probe_handle(const char *number);                                           /* special.c */
-int conf_hold_file(const char *path, const char *sharing, const char *ready_and_go); /* special.c */
+int conf_cut_here(const char *path, const char *size);                                         /* files.c */
+int conf_probe_handle(const char *number);                                                     /* paths.c */
+int conf_hold_file(const char *path, const char *sharing, const char *ready_and_go);           /* paths.c */
+int conf_pin_here(const char *path, const char *ready_and_go);                                 /* elsewhere.c */
+int conf_deed_here(const char *number, const char *path, const char *other, const char *size); /* elsewhere.c */
 
 /* A value as hexadecimal text, kept until the fourth later call. */
 const char *conf_hex(uintptr_t value);
