@@ -165,12 +165,16 @@ enum {
   MAPFILE_IMMUTABLE = 1u << 4, /* the program vouches that nobody changes the file while it is open */
   MAPFILE_STREAM = 1u << 5,    /* read a pipe, or a file that states no size (/proc), into memory whole, waiting until
                                   its writers close it; a FIFO without a writer is empty */
-  MAPFILE_ADOPT = 1u << 6      /* mapfile_open_handle: the library owns and closes the descriptor, also on failure */
+  MAPFILE_ADOPT = 1u << 6,     /* mapfile_open_handle: the library owns and closes the descriptor, also on failure */
+  MAPFILE_SEPARATE_CACHE = 1u << 7 /* maps of this file need not show what read and write do, or late (some network file
+                                      systems): all but LIVE, SHARED and PRIVATE pins go through the file calls. So it
+                                      is on OpenBSD, HP-UX and QNX without this flag. Not with MAPFILE_ACCESS_MAPPED */
 };
 
 /* How the bytes are had. */
 enum {
-  MAPFILE_ACCESS_AUTO = 0,   /* mapped where that works, else copied */
+  MAPFILE_ACCESS_AUTO = 0,   /* mapped where that works, else copied; on 32-bit hosts copied but for LIVE, SHARED and
+                                PRIVATE pins and those too long to be copied */
   MAPFILE_ACCESS_MAPPED = 1, /* mapped; an ANY pin that cannot be mapped is still copied */
   MAPFILE_ACCESS_COPIED = 2  /* read into buffers; LIVE and SHARED pins are UNSUPPORTED */
 };

@@ -21,7 +21,7 @@ static uint64_t default_map_count(void) {
 }
 
 static uint64_t default_map_bytes(void) {
-  return sizeof(void *) > 4 ? UINT64_MAX : UINT64_C(256) << 20;
+  return mf_small_host() ? UINT64_C(256) << 20 : UINT64_MAX;
 }
 
 void mf_budget_begin(void) {

@@ -7,7 +7,7 @@
 
 enum {
   KNOWN_FLAGS = MAPFILE_WRITE | MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE | MAPFILE_IMMUTABLE |
-                MAPFILE_STREAM | MAPFILE_ADOPT,
+                MAPFILE_STREAM | MAPFILE_ADOPT | MAPFILE_SEPARATE_CACHE,
   PATH_ONLY_FLAGS = MAPFILE_CREATE | MAPFILE_TRUNCATE | MAPFILE_EXCLUSIVE,
   KNOWN_SHARES = MAPFILE_SHARE_READ | MAPFILE_SHARE_WRITE | MAPFILE_SHARE_DELETE | MAPFILE_SHARE_NONE
 };
@@ -36,6 +36,8 @@ static mapfile_status take_options(const mapfile_options *given, mapfile_options
       (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0 || (options->share & ~(uint32_t)KNOWN_SHARES) != 0)
     return MAPFILE_UNSUPPORTED;
   if (options->access > MAPFILE_ACCESS_COPIED)
+    return MAPFILE_INVALID;
+  if ((options->flags & MAPFILE_SEPARATE_CACHE) != 0 && options->access == MAPFILE_ACCESS_MAPPED)
     return MAPFILE_INVALID;
   if ((options->flags & MAPFILE_CREATE) != 0)
     options->flags |= MAPFILE_WRITE;
@@ -138,13 +140,21 @@ static void take_over(mapfile *file, const source *from, const mapfile_options *
   atomic_init(&file->touched, 1);
 }
 
+/* How access is chosen where the program leaves it to the library (docs/limits.md). */
+static void choose_access(mapfile *file) {
+  bool unified = OS_UNIFIED_CACHE && !mf_hook_separate_cache() && (file->flags & MAPFILE_SEPARATE_CACHE) == 0;
+  bool only_read = file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL || !os_may_map(file->handle);
+  atomic_init(&file->unmappable, only_read);
+  file->separate_cache = !unified && file->access == MAPFILE_ACCESS_AUTO;
+  file->copies_first = file->separate_cache || (file->access == MAPFILE_ACCESS_AUTO && mf_small_host());
+}
+
 static mapfile_status begin_use(mapfile *file, const mapfile_options *options) {
   mapfile_status status = check_kind(file, options);
   if (status != MAPFILE_OK)
     return status;
-  bool only_read = file->access == MAPFILE_ACCESS_COPIED || file->stream != NULL || !os_may_map(file->handle);
   atomic_init(&file->size, file->known.size);
-  atomic_init(&file->unmappable, only_read);
+  choose_access(file);
   file->idle_ms = idle_time(file, options);
   return enter_process(file, options);
 }

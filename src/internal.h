@@ -13,6 +13,7 @@
 #include "config.h"
 #endif
 
+#include "hooks.h"
 #include "os.h"
 
 #include <stdatomic.h>
@@ -33,6 +34,11 @@
 #define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { MF_CACHE_LINE = 64, MF_SLOTS = 16, MF_INDEX_LEVELS = 12 };
+
+/* Is address space so short that maps are for what cannot do without? */
+static inline bool mf_small_host(void) {
+  return sizeof(void *) <= 4 || mf_hook_small_host();
+}
 
 /*
  * Segments: one map each, or the pages of a copied view that may fault. (segment.c)
@@ -127,6 +133,8 @@ struct mapfile {
 
   /* Read by pins without the lock. */
   atomic_bool unmappable; /* mapping was refused for good: copy without trying again */
+  bool copies_first;      /* only what must be a map is one; set before the mapfile is anybody's */
+  bool separate_cache;    /* maps may not show what the file calls do: reading never looks at them; set likewise */
   atomic_uint_fast64_t size;
   atomic_uint injected; /* number of injections */
   atomic_uint touched;  /* pinned or held since the idle thread last looked; for ever where it does not */

@@ -45,6 +45,7 @@ enum { MF_ELSEWHERE = 1 };
  *                                        body returned, *status being what it did; true after a landing
  * os_land(scope)                         leave to a scope that runs in OS_RUN or in MAPFILE_TRY; never returns
  * OS_FILLS_MAPS                          can os_fill_zeros put zeros into a live map?
+ * OS_UNIFIED_CACHE                       do maps and the file calls show the same bytes at every moment?
  * OS_PARKING_CLOSES                      does an open handle keep others from the file, so that parking closes it?
  */
 #include "platform.h"

@@ -30,6 +30,7 @@ size_t mf_page_size, mf_map_unit;
 void mf_process_begin(void) {
   mf_page_size = os_page_size();
   mf_map_unit = os_map_unit();
+  mf_hooks_begin();
   mf_budget_begin();
   mf_windows_begin();
 }

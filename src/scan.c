@@ -15,7 +15,7 @@
 #define MAPPED_PIECE ((size_t)1 << 20)
 #define COPIED_PIECE ((size_t)256 << 10)
 /* A walk maps its range in parts of at most this, so that it needs little address space. */
-#define MAPPED_PART (sizeof(void *) > 4 ? UINT64_C(64) << 30 : UINT64_C(64) << 20)
+#define MAPPED_PART (mf_small_host() ? UINT64_C(64) << 20 : UINT64_C(64) << 30)
 
 /* One part of a walk, in memory. */
 typedef struct part {
@@ -299,7 +299,7 @@ mapfile_status mf_walk_run(mf_walk *walk) {
   walk->end = UINT64_MAX;
   if (walk->length == 0)
     return MAPFILE_OK;
-  if ((walk->flags & MAPFILE_SCAN_COPY) == 0 && !atomic_load(&walk->file->unmappable)) {
+  if ((walk->flags & MAPFILE_SCAN_COPY) == 0 && !walk->file->copies_first && !atomic_load(&walk->file->unmappable)) {
     refused = false;
     mapfile_status status = walk_mapped(walk, &refused);
     if (!refused)

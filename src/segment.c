@@ -11,7 +11,7 @@
 #include "internal.h"
 
 /* The longest segment made ahead of need: plenty for any file, little against 47 bits of address space. */
-#define LONGEST_SEGMENT (sizeof(void *) > 4 ? UINT64_C(1) << 40 : UINT64_C(1) << 26)
+#define LONGEST_SEGMENT (mf_small_host() ? UINT64_C(1) << 26 : UINT64_C(1) << 40)
 /* Room for growth past the end of the file: an eighth of it, within these bounds. */
 #define LEAST_SLACK (UINT64_C(64) << 10)
 #define MOST_SLACK (UINT64_C(1) << 30)
@@ -105,7 +105,9 @@ mapfile_status mf_segment_map(mf_segment *segment, uint64_t offset, size_t lengt
   mapfile *file = segment->file;
   void *address;
   mf_budget_count(file, 1, (int64_t)length);
-  mapfile_status status = os_map(file->handle, offset, length, mf_segment_map_kind(segment->kind), &address);
+  mapfile_status status = MAPFILE_LIMIT;
+  if (!mf_hook_fails_map())
+    status = os_map(file->handle, offset, length, mf_segment_map_kind(segment->kind), &address);
   if (status != MAPFILE_OK) {
     mf_budget_count(file, -1, -(int64_t)length);
     return status;

@@ -10,7 +10,7 @@ enum {
 };
 
 /* The longest range that a pin reads because it could not be mapped. A caller who wants more in memory says COPY. */
-#define LONGEST_FALLBACK (sizeof(void *) > 4 ? UINT64_C(1) << 30 : UINT64_C(64) << 20)
+#define LONGEST_FALLBACK (mf_small_host() ? UINT64_C(64) << 20 : UINT64_C(1) << 30)
 
 /* What an empty view points at: never NULL, never to be read. */
 static unsigned char nothing[1];
@@ -85,6 +85,11 @@ static bool pin_mapped(mapfile *file, unsigned pool, uint64_t offset, size_t len
   mf_file_touch(file);
   fill_pooled(view, file, offset, length, segment, stripe);
   return true;
+}
+
+/* May a map that is there be used? Not where it need not show what the file calls do, unless a map was asked for. */
+static bool shows_file(const mapfile *file, uint32_t flags) {
+  return !file->separate_cache || (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0;
 }
 
 /* Promise: the same in a window of a file that nobody changes. */
@@ -194,8 +199,8 @@ static mapfile_status copy_plain(mapfile *file, uint64_t offset, size_t length, 
   mf_pinned pinned;
   os_file_info told = stamp_of(view);
   const os_file_info *asked = (flags & MAPFILE_VERIFY) != 0 ? &told : NULL;
-  bool windowed = atomic_load_explicit(&file->unmappable, memory_order_relaxed) && file->stream == NULL &&
-                  (flags & MAPFILE_PRIVATE) == 0;
+  bool windowed = (file->copies_first || atomic_load_explicit(&file->unmappable, memory_order_relaxed)) &&
+                  file->stream == NULL && (flags & MAPFILE_PRIVATE) == 0;
   if (!windowed || !mf_window_pin(file, offset, length, asked, &pinned))
     return copy_to_memory(file, offset, length, windowed, asked, view);
   fill_window(view, file, offset, length, &pinned);
@@ -282,11 +287,21 @@ static bool worth_falling_back(mapfile_status why) {
   return why == MAPFILE_LIMIT || why == MAPFILE_UNSUPPORTED || why == MAPFILE_DENIED || why == MAPFILE_NO_MEMORY;
 }
 
+/* Where maps are not the first choice all that need not be one is copied; but for what is too long to have twice. */
+static bool needs_copy(const mapfile *file, size_t length, uint32_t flags) {
+  const uint32_t map_only = MAPFILE_LIVE | MAPFILE_SHARED | MAPFILE_PRIVATE;
+  if ((flags & MAPFILE_COPY) != 0)
+    return true;
+  if (!file->copies_first || (flags & map_only) != 0)
+    return false;
+  return file->separate_cache || length <= LONGEST_FALLBACK;
+}
+
 /* What the view would be if it held anything. */
 static uint32_t kind_of_empty(const mapfile *file, uint32_t flags) {
   if ((flags & MAPFILE_PRIVATE) != 0)
     return MAPFILE_KIND_PRIVATE;
-  return (flags & MAPFILE_COPY) != 0 || atomic_load(&file->unmappable) ? MAPFILE_KIND_COPIED : MAPFILE_KIND_LIVE;
+  return needs_copy(file, 0, flags) || atomic_load(&file->unmappable) ? MAPFILE_KIND_COPIED : MAPFILE_KIND_LIVE;
 }
 
 static mapfile_status pin_range(mapfile *file, uint64_t offset, size_t length, uint32_t flags, mapfile_view *view) {
@@ -299,9 +314,15 @@ static mapfile_status pin_range(mapfile *file, uint64_t offset, size_t length, u
   bool only_copies = !OS_FILLS_MAPS && (flags & MAPFILE_ZERO_FILL) != 0;
   if (only_copies && (flags & MAPFILE_LIVE) != 0)
     return refuse(MAPFILE_UNSUPPORTED);
-  if (only_copies || (flags & MAPFILE_COPY) != 0)
-    return pin_copy(file, offset, length, flags, view);
-  mapfile_status status = pin_map(file, offset, length, flags, view);
+  mapfile_status status = MAPFILE_NO_MEMORY;
+  if (only_copies || needs_copy(file, length, flags)) {
+    status = pin_copy(file, offset, length, flags, view);
+    /* A map needs less memory. */
+    bool may_map = !only_copies && (flags & MAPFILE_COPY) == 0 && !file->separate_cache;
+    if (status != MAPFILE_NO_MEMORY || !may_map)
+      return status;
+  }
+  status = pin_map(file, offset, length, flags, view);
   if (status == MAPFILE_OK || (flags & (MAPFILE_LIVE | MAPFILE_SHARED)) != 0 || !worth_falling_back(status))
     return status;
   return fall_back(file, offset, length, flags, status, view);
@@ -363,10 +384,9 @@ mapfile_status MAPFILE_CALL mapfile_pin(mapfile *file, uint64_t offset, uint64_t
     return refuse(MAPFILE_LIMIT);
   mf_scope_prune();
   const uint32_t needs_more = MAPFILE_COPY | MAPFILE_PRIVATE | MAPFILE_ZERO_FILL;
-  bool pinned =
-      length != 0 &&
-      (((flags & needs_more) == 0 && pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view)) ||
-       pin_kept(file, offset, (size_t)length, flags, view));
+  bool pinned = length != 0 && (((flags & needs_more) == 0 && shows_file(file, flags) &&
+                                 pin_mapped(file, (flags & MAPFILE_SHARED) != 0, offset, (size_t)length, view)) ||
+                                pin_kept(file, offset, (size_t)length, flags, view));
   if (!pinned) {
     int64_t before = mf_native_begin();
     status = mf_native_end(before, pin_range(file, offset, (size_t)length, flags, view));

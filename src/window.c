@@ -86,7 +86,7 @@ static struct {
 } cache;           /* locked; bytes and their limit are read without */
 
 static uint64_t default_bytes(void) {
-  return (uint64_t)(sizeof(void *) > 4 ? 64 : 32) << 20;
+  return (uint64_t)(mf_small_host() ? 32 : 64) << 20;
 }
 
 void mf_windows_begin(void) {

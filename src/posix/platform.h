@@ -26,6 +26,13 @@ static inline mf_thread *os_thread_in_handler(void) {
 
 #define OS_FRAME_ADDRESS() ((uintptr_t)__builtin_frame_address(0))
 
+/* Systems that keep the pages of maps apart from those that read and write use. */
+#if defined(__OpenBSD__) || defined(__hpux) || defined(__QNX__)
+enum { OS_UNIFIED_CACHE = 0 };
+#else
+enum { OS_UNIFIED_CACHE = 1 };
+#endif
+
 enum { OS_FILLS_MAPS = 1, OS_PARKING_CLOSES = 0 };
 
 /*

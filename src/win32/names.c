@@ -12,6 +12,7 @@
 #include "config.h"
 #endif
 
+#include "../hooks.h"
 #include "../os.h"
 #include "name.h"
 #include "status.h"
@@ -91,6 +92,8 @@ static DWORD delete_with(HANDLE entry, DWORD flags) {
   struct {
     DWORD flags;
   } how = {flags};
+  if (mf_hook_old_delete())
+    return ERROR_INVALID_PARAMETER;
   return SetFileInformationByHandle(entry, (FILE_INFO_BY_HANDLE_CLASS)DISPOSITION_EX, &how, sizeof how)
              ? 0
              : GetLastError();
@@ -164,6 +167,8 @@ typedef struct renaming {
 
 static DWORD rename_with(HANDLE entry, FILE_INFO_BY_HANDLE_CLASS call, DWORD flags, renaming *how, DWORD size) {
   how->flags = flags;
+  if (call != FileRenameInfo && mf_hook_old_delete())
+    return ERROR_INVALID_PARAMETER;
   return SetFileInformationByHandle(entry, call, how, size) ? 0 : GetLastError();
 }
 

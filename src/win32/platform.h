@@ -14,7 +14,7 @@
 #define MF_HAVE_TRY 1
 #endif
 
-enum { OS_FILLS_MAPS = 0, OS_PARKING_CLOSES = 1 };
+enum { OS_FILLS_MAPS = 0, OS_UNIFIED_CACHE = 1, OS_PARKING_CLOSES = 1 };
 
 /* What Windows calls the thread environment block, and what is read of it: facts that debuggers and language runtimes
    rely on too, the same since Windows NT. */
