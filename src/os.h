@@ -115,6 +115,16 @@ mapfile_status os_allocate(intptr_t handle, uint64_t length);
 
 /* Read until length bytes, the end of the file or an error; *done is always set. The position does not move. */
 mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
+
+typedef struct os_part {
+  void *buffer;
+  size_t length;
+} os_part;
+
+enum { OS_MOST_PARTS = 2 };
+
+/* The same into several places, by one call to the system where it has one. *done counts over all. */
+mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *parts, unsigned count, size_t *done);
 /* Read once from where the handle stands (a file's handle that has no position: from offset), waiting for data; *done 0
    is the end. */
 mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);

@@ -30,7 +30,7 @@ enum { SMALLEST_SHIFT = 12, USUAL_SHIFT = 16, LARGEST_SHIFT = 20 };
 enum { WINDOWS_SHIFT = 12 };
 enum { MOST_LOOKED_AT = 256, MOST_USED = 3, MOST_STEPS = 16, STRIPES = 4 };
 /* A quarter of what a record may take of its window, and what the tables may have for each. */
-enum { MOST_ENTRIES = 1 << 20, HEADS_FOR_EACH = 4 };
+enum { MOST_ENTRIES = 1 << 20, HEADS_FOR_EACH = 4, LEAST_TOUCHED = 64 };
 /* The short queue's part of all windows. */
 enum { SHORT_QUEUE_PART = 10 };
 /* How much doubt asks for one touch more, and at most for all that are counted. */
@@ -402,7 +402,7 @@ static size_t fitting_heads(uint64_t size, uint64_t limit, unsigned shift) {
 static mf_windows *make_set(mapfile *file) {
   uint64_t size = atomic_load(&file->size), limit = limit_of(file);
   unsigned shift = fitting_shift(size, limit);
-  size_t heads = fitting_heads(size, limit, shift), touched = (heads + 1) / 2;
+  size_t heads = fitting_heads(size, limit, shift), touched = heads / 2 > LEAST_TOUCHED ? heads / 2 : LEAST_TOUCHED;
   mf_windows *set = mf_allocate(sizeof *set + heads * sizeof(*set->heads) + touched * sizeof(*set->touched));
   if (set == NULL)
     return NULL;
@@ -734,7 +734,8 @@ static void publish(mf_window *window, const answer *system, mf_pinned *pinned) 
   enqueue(window);
   file->cache_loads++;
   cache.loads++;
-  mf_idle_watch(file);
+  if (file->idle_ms != 0)
+    mf_idle_watch(file);
   pinned->window = window;
   pinned->stripe = stripe_of(window);
   atomic_fetch_add(&pinned->stripe->pins, 1);
@@ -749,21 +750,42 @@ static size_t wanted_bytes(const mf_windows *set, uint64_t index, const answer *
   return there < room_of(set) ? (size_t)there : room_of(set);
 }
 
-/* Called with the lock held, which is free meanwhile. Errors are left to the reading of what was asked for. */
-static bool load(mf_window *window, const answer *system, mf_pinned *pinned) {
-  const mf_windows *set = window->set;
+static mapfile_status read_parts(mapfile *file, uint64_t offset, const os_part *parts, unsigned count, size_t *done) {
+  *done = 0;
+  mapfile_status status = mf_file_hold(file);
+  if (status != MAPFILE_OK)
+    return status;
+  status = os_read_parts(file->handle, offset, parts, count, done);
+  mf_file_let(file);
+  return status;
+}
+
+static void give_up_load(mf_window *window) {
+  unchain(window);
+  make_spare(window);
+}
+
+/* One window or neighbours, by one read. Called with the lock held, which is free meanwhile. Errors are left to the
+   reading of what was asked for. */
+static bool load(mf_window *const windows[], unsigned count, const answer *system, mf_pinned pinned[]) {
+  const mf_windows *set = windows[0]->set;
   mapfile *file = set->file;
-  uint64_t index = atomic_load(&window->index), drops = file->drops;
+  uint64_t index = atomic_load(&windows[0]->index), drops = file->drops;
+  os_part parts[OS_MOST_PARTS];
+  size_t done;
+  for (unsigned i = 0; i < count; i++)
+    parts[i] = (os_part){windows[i]->bytes, wanted_bytes(set, index + i, system)};
   os_unlock();
-  mapfile_status status =
-      mf_read_plain(file, index << set->shift, window->bytes, wanted_bytes(set, index, system), &window->valid);
+  mapfile_status status = read_parts(file, index << set->shift, parts, count, &done);
   os_lock();
   bool good = status == MAPFILE_OK && drops == file->drops;
-  if (good) {
-    publish(window, system, pinned);
-  } else {
-    unchain(window);
-    make_spare(window);
+  for (unsigned i = 0; i < count; i++) {
+    windows[i]->valid = done < parts[i].length ? done : parts[i].length;
+    done -= windows[i]->valid;
+    if (good)
+      publish(windows[i], system, &pinned[i]);
+    else
+      give_up_load(windows[i]);
   }
   os_load_done();
   return good;
@@ -803,24 +825,43 @@ static enum outcome find_or_load(mf_windows *set, uint64_t index, const answer *
     outcome = pin_found(window, set, index, pinned) ? FOUND : NOT_HAD;
   } else if (!waited && atomic_load(&set->file->windows) == set) {
     window = begin_load(set, index);
-    if (window != NULL && load(window, system, pinned))
+    if (window != NULL && load(&window, 1, system, pinned))
       outcome = HAD;
   }
   os_unlock();
   return outcome;
 }
 
+/* Two neighbours that nobody keeps or reads. */
+static bool load_two(mf_windows *set, uint64_t index, const answer *system, mf_pinned pinned[2]) {
+  mf_window *windows[2] = {NULL, NULL};
+  bool had = false;
+  os_lock();
+  if (atomic_load(&set->file->windows) == set && find(set, index) == NULL && find(set, index + 1) == NULL)
+    windows[0] = begin_load(set, index);
+  if (windows[0] != NULL)
+    windows[1] = begin_load(set, index + 1);
+  if (windows[1] != NULL)
+    had = load(windows, 2, system, pinned);
+  else if (windows[0] != NULL)
+    give_up_load(windows[0]);
+  os_unlock();
+  return had;
+}
+
+enum loading { LOAD_NOTHING, LOAD_WHAT_IS_WORTH_IT, LOAD };
+
 /* Not past the end of the window. */
-static bool pin_window(answer *system, uint64_t offset, size_t length, bool loading, mf_pinned *pinned) {
+static bool pin_window(answer *system, uint64_t offset, size_t length, enum loading loading, mf_pinned *pinned) {
   mapfile *file = system->file;
-  bool wanted = false;
+  bool wanted = loading == LOAD;
   if (mf_window_pin_kept(file, offset, length, pinned)) {
     if (is_current(pinned->window, system))
       return true;
     give_back_old(pinned);
     wanted = true;
   }
-  mf_windows *set = loading ? set_of(file) : NULL;
+  mf_windows *set = loading != LOAD_NOTHING ? set_of(file) : NULL;
   if (set == NULL)
     return false;
   uint64_t index = offset >> set->shift;
@@ -864,17 +905,63 @@ bool mf_window_pin(mapfile *file, uint64_t offset, size_t length, const os_file_
   if (set == NULL || first_part(set, offset, length) != length)
     return false;
   answer system = new_answer(file, told);
-  return pin_window(&system, offset, length, true, pinned);
+  return pin_window(&system, offset, length, LOAD_WHAT_IS_WORTH_IT, pinned);
+}
+
+/* Take over a window that load_two has made. */
+static bool take_loaded(mf_pinned *pinned, size_t skip, size_t length) {
+  bool whole = holds(pinned->window, skip, length);
+  pinned->bytes = pinned->window->bytes + skip;
+  if (!whole)
+    let_go(pinned);
+  return whole;
+}
+
+/* Pin both windows of a range over their border: had says which. */
+static void pin_two(answer *system, mf_windows *set, uint64_t offset, size_t first, size_t length, mf_pinned pinned[2],
+                    bool had[2]) {
+  uint64_t index = offset >> set->shift, border = offset + first;
+  size_t second = length - first;
+  had[0] = pin_window(system, offset, first, LOAD_NOTHING, &pinned[0]);
+  had[1] = pin_window(system, border, second, LOAD_NOTHING, &pinned[1]);
+  bool worth[2] = {!had[0] && is_worth_keeping(set, index), !had[1] && is_worth_keeping(set, index + 1)};
+  if (worth[0] && worth[1] && may_load(set, system) && load_two(set, index, system, pinned)) {
+    had[0] = take_loaded(&pinned[0], (size_t)offset & (room_of(set) - 1), first);
+    had[1] = take_loaded(&pinned[1], 0, second);
+    return;
+  }
+  if (worth[0])
+    had[0] = pin_window(system, offset, first, LOAD, &pinned[0]);
+  if (worth[1])
+    had[1] = pin_window(system, border, second, LOAD, &pinned[1]);
+}
+
+/* A range no longer than a window that reaches over the border of two: how much of its start and its end was had. */
+static void copy_two(answer *system, mf_windows *set, uint64_t offset, unsigned char *buffer, size_t length,
+                     size_t *start, size_t *end) {
+  size_t first = first_part(set, offset, length);
+  mf_pinned pinned[2];
+  bool had[2];
+  pin_two(system, set, offset, first, length, pinned, had);
+  if (had[0]) {
+    memcpy(buffer, pinned[0].bytes, first);
+    let_go(&pinned[0]);
+    *start = first;
+  }
+  if (had[1]) {
+    memcpy(buffer + first, pinned[1].bytes, length - first);
+    let_go(&pinned[1]);
+    *end = length - first;
+  }
 }
 
 /* Copy what is kept from the start of a range. */
-static size_t copy_start(answer *system, const mf_windows *set, uint64_t offset, unsigned char *buffer, size_t length,
-                         bool loading) {
+static size_t copy_start(answer *system, const mf_windows *set, uint64_t offset, unsigned char *buffer, size_t length) {
   size_t done = 0;
   mf_pinned pinned;
   while (done < length) {
     size_t part = first_part(set, offset + done, length - done);
-    if (!pin_window(system, offset + done, part, loading, &pinned))
+    if (!pin_window(system, offset + done, part, LOAD_NOTHING, &pinned))
       break;
     memcpy(buffer + done, pinned.bytes, part);
     let_go(&pinned);
@@ -884,8 +971,7 @@ static size_t copy_start(answer *system, const mf_windows *set, uint64_t offset,
 }
 
 /* And from its end: how much of it. */
-static size_t copy_end(answer *system, const mf_windows *set, uint64_t offset, unsigned char *buffer, size_t length,
-                       bool loading) {
+static size_t copy_end(answer *system, const mf_windows *set, uint64_t offset, unsigned char *buffer, size_t length) {
   size_t left = length;
   mf_pinned pinned;
   while (left > 0) {
@@ -894,7 +980,7 @@ static size_t copy_end(answer *system, const mf_windows *set, uint64_t offset, u
       part = room_of(set);
     if (part > left)
       part = left;
-    if (!pin_window(system, offset + left - part, part, loading, &pinned))
+    if (!pin_window(system, offset + left - part, part, LOAD_NOTHING, &pinned))
       break;
     memcpy(buffer + left - part, pinned.bytes, part);
     let_go(&pinned);
@@ -905,14 +991,17 @@ static size_t copy_end(answer *system, const mf_windows *set, uint64_t offset, u
 
 mapfile_status mf_window_read(mapfile *file, uint64_t offset, void *buffer, size_t length, const os_file_info *told,
                               size_t *done) {
-  const mf_windows *set = set_of(file);
+  mf_windows *set = set_of(file);
   size_t start = 0, end = 0;
   if (set != NULL && first_part(set, offset, length) != length) {
     answer system = new_answer(file, told);
-    /* Long ranges are made of what there is: they would only push out what is used more often. */
-    bool loading = length <= room_of(set);
-    start = copy_start(&system, set, offset, buffer, length, loading);
-    end = copy_end(&system, set, offset + start, (unsigned char *)buffer + start, length - start, loading);
+    if (length <= room_of(set)) {
+      copy_two(&system, set, offset, buffer, length, &start, &end);
+    } else {
+      /* Long ranges are made of what there is: they would only push out what is used more often. */
+      start = copy_start(&system, set, offset, buffer, length);
+      end = copy_end(&system, set, offset + start, (unsigned char *)buffer + start, length - start);
+    }
   }
   *done = length;
   if (start + end == length)

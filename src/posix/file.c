@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #ifdef HAVE_SYS_SENDFILE_H
 #include <sys/sendfile.h>
@@ -285,6 +286,35 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
       *done += (size_t)got;
   }
   return MAPFILE_OK;
+}
+
+/* What of the parts is missing behind the first *done bytes, one by one. */
+static mapfile_status read_rest(intptr_t handle, uint64_t offset, const os_part *parts, unsigned count, size_t *done) {
+  size_t before = 0;
+  for (unsigned i = 0; i < count; before += parts[i].length, i++) {
+    if (*done >= before + parts[i].length)
+      continue;
+    size_t skip = *done - before, wanted = parts[i].length - skip, got;
+    mapfile_status status = os_read_at(handle, offset + *done, (char *)parts[i].buffer + skip, wanted, &got);
+    *done += got;
+    if (status != MAPFILE_OK || got < wanted)
+      return status;
+  }
+  return MAPFILE_OK;
+}
+
+/* Whatever keeps the one call from giving all, what it did not give is asked for again and says why. */
+mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *parts, unsigned count, size_t *done) {
+  *done = 0;
+#ifdef HAVE_PREADV
+  struct iovec places[OS_MOST_PARTS];
+  for (unsigned i = 0; i < count; i++)
+    places[i] = (struct iovec){parts[i].buffer, parts[i].length};
+  ssize_t got = count > 1 ? preadv((int)handle, places, (int)count, (off_t)offset) : 0;
+  if (got > 0)
+    *done = (size_t)got;
+#endif
+  return read_rest(handle, offset, parts, count, done);
 }
 
 /* A descriptor opened with O_NONBLOCK is waited for here, where waiting is what the caller asked for. */

@@ -450,6 +450,19 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
   return MAPFILE_OK;
 }
 
+/* The system's call for several places takes whole pages, and only around its cache. */
+mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *parts, unsigned count, size_t *done) {
+  *done = 0;
+  for (unsigned i = 0; i < count; i++) {
+    size_t got;
+    mapfile_status status = os_read_at(handle, offset + *done, parts[i].buffer, parts[i].length, &got);
+    *done += got;
+    if (status != MAPFILE_OK || got < parts[i].length)
+      return status;
+  }
+  return MAPFILE_OK;
+}
+
 /* Begin at the handle's position, where it has one, else at offset; to a pipe neither matters. */
 static DWORD read_once(HANDLE handle, uint64_t offset, void *buffer, DWORD length, DWORD *got) {
   if (is_synchronous(handle))

@@ -283,7 +283,7 @@ static void wrong_options(void) {
     EXPECT_STATUS(open_with(&options, &file), MAPFILE_INVALID);
   }
   /* Flags that this library does not know: it cannot do what they ask. */
-  static const uint32_t unknown[] = {1u << 7, 1u << 16, 1u << 31};
+  static const uint32_t unknown[] = {1u << 8, 1u << 16, 1u << 31};
   for (int i = 0; i < 3; i++) {
     options.flags = unknown[i];
     EXPECT_STATUS(open_with(&options, &file), MAPFILE_UNSUPPORTED);

@@ -20,6 +20,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 failing_plan *failing;
@@ -211,6 +212,13 @@ static int note_made(int descriptor, const char *name) {
     TRANSFER("pread", ERRORS(EIO, EINTR, FAIL_SHORT, ENOMEM), length, REAL_##name);        \
   }
 
+#define PREADV(name, offset_type)                                                                            \
+  ssize_t __real_##name(int descriptor, const struct iovec *places, int count, offset_type offset);          \
+  ssize_t __wrap_##name(int descriptor, const struct iovec *places, int count, offset_type offset);          \
+  ssize_t __wrap_##name(int descriptor, const struct iovec *places, int count, offset_type offset) {         \
+    FAIL_OR("preadv", ERRORS(EIO, EINTR, ENOMEM, ENOSYS), __real_##name(descriptor, places, count, offset)); \
+  }
+
 #define SENDFILE(name, offset_type)                                                                   \
   ssize_t __real_##name(int out, int in, offset_type *offset, size_t length);                         \
   ssize_t __wrap_##name(int out, int in, offset_type *offset, size_t length);                         \
@@ -267,6 +275,8 @@ LSEEK(lseek, long)
 LSEEK(lseek64, off_t)
 PREAD(pread, long)
 PREAD(pread64, off_t)
+PREADV(preadv, long)
+PREADV(preadv64, off_t)
 SENDFILE(sendfile, long)
 SENDFILE(sendfile64, off_t)
 FADVISE(posix_fadvise, long)
@@ -276,6 +286,7 @@ FTRUNCATE(ftruncate, off_t)
 FALLOCATE(fallocate, off_t)
 LSEEK(lseek, off_t)
 PREAD(pread, off_t)
+PREADV(preadv, off_t)
 SENDFILE(sendfile, off_t)
 FADVISE(posix_fadvise, off_t)
 #endif

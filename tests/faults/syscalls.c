@@ -409,6 +409,35 @@ static void copied(void) {
   close_file(file);
 }
 
+static void check_grown(const mapfile_view *view) {
+  const unsigned char *data = view->data;
+
+  for (size_t i = 0; i < view->length; i++) {
+    must(data[i] == (view->offset + i < size ? right[view->offset + i] : 0));
+  }
+}
+
+/* Parts of a longer file that are used again: within a window and over the border of two. What cannot be kept is read.
+ */
+static void windows(void) {
+  const uint64_t border = 65536, starts[] = {2 * border + 100, border - 50};
+  mapfile *file;
+
+  must(truncate(path, (off_t)(size + 3 * border)) == 0);
+  file = open_path(MAPFILE_ACCESS_COPIED, MAPFILE_IMMUTABLE, 0);
+  for (int i = 0; file != NULL && i < 8; i++) {
+    mapfile_view view = MAPFILE_VIEW_INIT;
+
+    if (STEP("pin", MAPFILE_OK, FROM_PIN, mapfile_pin(file, starts[i % 2], 100, MAPFILE_ANY, &view))) {
+      check_grown(&view);
+      unpin(&view, MAPFILE_OK);
+    }
+  }
+  if (file != NULL) {
+    close_file(file);
+  }
+}
+
 /* So little address space that maps must be given up for others. */
 static void little_space(void) {
   mapfile *file = open_path(MAPFILE_ACCESS_MAPPED, 0, 2 * page);
@@ -707,6 +736,7 @@ static const struct scenario {
     {"mapped", mapped, 0},
     {"bad pages", bad_pages, 0},
     {"copied", copied, 0},
+    {"windows", windows, 0},
     {"little space", little_space, 0},
     {"a stream", stream, 0},
     {"borrowed", borrowed, 0},
@@ -862,23 +892,41 @@ static int fail_scenario(const struct scenario *what) {
 
 /* What the scenarios never reach is not tested. Returns the number of such calls. */
 static int find_uncovered(void) {
-  static const char *const all[] = {"open",           "close",
-                                    "fcntl",          "fstat",
-                                    "fstatvfs",       "lseek",
-                                    "getrlimit",      "madvise",
-                                    "mmap",           "poll",
-                                    "memfd_create",   "read",
-                                    "mkostemp",       "mprotect",
-                                    "munmap",         "pread",
-                                    "write",          "unlink",
-                                    "posix_fadvise",  "malloc",
-                                    "pthread_atfork", "pthread_getattr_np",
-                                    "sendfile",       "sigaction",
-                                    "syscall",        "sysconf",
-                                    "sigaltstack",    "lstat",
-                                    "ftruncate",      "fallocate",
-                                    "rename",         "pthread_cond_init",
-                                    "pthread_create", "pthread_attr_setstacksize"};
+  static const char *const all[] = {"open",
+                                    "close",
+                                    "fcntl",
+                                    "fstat",
+                                    "fstatvfs",
+                                    "lseek",
+                                    "getrlimit",
+                                    "madvise",
+                                    "mmap",
+                                    "poll",
+                                    "memfd_create",
+                                    "read",
+                                    "mkostemp",
+                                    "mprotect",
+                                    "munmap",
+                                    "pread",
+                                    "write",
+                                    "unlink",
+                                    "posix_fadvise",
+                                    "malloc",
+                                    "pthread_atfork",
+                                    "pthread_getattr_np",
+                                    "sendfile",
+                                    "sigaction",
+                                    "syscall",
+                                    "sysconf",
+                                    "sigaltstack",
+                                    "lstat",
+                                    "ftruncate",
+                                    "fallocate",
+                                    "rename",
+                                    "preadv",
+                                    "pthread_cond_init",
+                                    "pthread_create",
+                                    "pthread_attr_setstacksize"};
   int missing = 0;
 
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

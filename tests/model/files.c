@@ -15,10 +15,17 @@
 #define FIRST_STAMP UINT64_C(1000000000)
 #define UNKNOWN_FLAG (UINT32_C(1) << 20)
 
-static const flag_name open_flags[] = {{MAPFILE_WRITE, "WRITE"},         {MAPFILE_CREATE, "CREATE"},
-                                       {MAPFILE_TRUNCATE, "TRUNCATE"},   {MAPFILE_EXCLUSIVE, "EXCLUSIVE"},
-                                       {MAPFILE_IMMUTABLE, "IMMUTABLE"}, {MAPFILE_STREAM, "STREAM"},
-                                       {MAPFILE_ADOPT, "ADOPT"},         {0, NULL}};
+enum { RESERVED = sizeof((mapfile_options *)0)->reserved / sizeof((mapfile_options *)0)->reserved[0] };
+
+static const flag_name open_flags[] = {{MAPFILE_WRITE, "WRITE"},
+                                       {MAPFILE_CREATE, "CREATE"},
+                                       {MAPFILE_TRUNCATE, "TRUNCATE"},
+                                       {MAPFILE_EXCLUSIVE, "EXCLUSIVE"},
+                                       {MAPFILE_IMMUTABLE, "IMMUTABLE"},
+                                       {MAPFILE_STREAM, "STREAM"},
+                                       {MAPFILE_ADOPT, "ADOPT"},
+                                       {MAPFILE_SEPARATE_CACHE, "SEPARATE_CACHE"},
+                                       {0, NULL}};
 static const char *const access_names[] = {"auto", "mapped", "copied"};
 
 /*
@@ -145,6 +152,7 @@ static uint32_t draw_open_flags(uint64_t *random) {
   flags |= draw_one_in(random, 24) ? MAPFILE_EXCLUSIVE : 0;
   flags |= draw_one_in(random, 12) ? MAPFILE_IMMUTABLE : 0;
   flags |= draw_one_in(random, 16) ? MAPFILE_STREAM : 0;
+  flags |= draw_one_in(random, 8) ? MAPFILE_SEPARATE_CACHE : 0;
   return flags;
 }
 
@@ -181,7 +189,7 @@ static void spoil_options(mapfile_options *options, uint64_t *random) {
     options->size = 8;
     break;
   case 1:
-    options->reserved[draw_below(random, 5)] = 1;
+    options->reserved[draw_below(random, RESERVED)] = 1;
     break;
   case 2:
     options->flags |= UNKNOWN_FLAG;
@@ -208,6 +216,8 @@ static mapfile_options draw_options(const world *on, uint64_t *random) {
     options.map_count = 1 + draw_below(random, 4);
   if (draw_one_in(random, 6))
     options.reserve = draw_below(random, 4 * on->room);
+  if (draw_one_in(random, 3))
+    options.cache_bytes = 1 + draw_below(random, 2 * on->room);
   options.idle_ms = draw_idle(random);
   options.share = draw_share(random);
   spoil_options(&options, random);
@@ -221,7 +231,7 @@ static statuses options_refusals(const mapfile_options *options) {
   statuses refusals = 0;
   if (options->size != sizeof *options)
     return ONE(MAPFILE_INVALID);
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < RESERVED; i++)
     refusals |= options->reserved[i] != 0 ? ONE(MAPFILE_UNSUPPORTED) : 0;
   if ((options->flags & UNKNOWN_FLAG) != 0)
     refusals |= ONE(MAPFILE_UNSUPPORTED);
@@ -230,6 +240,8 @@ static statuses options_refusals(const mapfile_options *options) {
   if (options->share != MAPFILE_SHARE_DEFAULT && options->share != all)
     refusals |= ONE(MAPFILE_UNSUPPORTED);
   if ((options->share & MAPFILE_SHARE_NONE) != 0 && options->share != MAPFILE_SHARE_NONE)
+    refusals |= ONE(MAPFILE_INVALID);
+  if ((options->flags & MAPFILE_SEPARATE_CACHE) != 0 && options->access == MAPFILE_ACCESS_MAPPED)
     refusals |= ONE(MAPFILE_INVALID);
   if ((options->flags & MAPFILE_TRUNCATE) != 0 && !writes)
     refusals |= ONE(MAPFILE_INVALID);
@@ -244,9 +256,9 @@ static void describe_options(const mapfile_options *options, char *text, size_t 
   const char *access = options->access <= MAPFILE_ACCESS_COPIED ? access_names[options->access] : "7";
   snprintf(text, size,
            "{%s, access %s, map_bytes %" PRIu64 ", map_count %" PRIu64 ", reserve %" PRIu64 ", stream_limit %" PRIu64
-           ", idle_ms %" PRIu32 ", share %#" PRIx32 "%s%s}",
+           ", cache_bytes %" PRIu64 ", idle_ms %" PRIu32 ", share %#" PRIx32 "%s%s}",
            flags_text(options->flags, open_flags, "0"), access, options->map_bytes, options->map_count,
-           options->reserve, options->stream_limit, options->idle_ms, options->share,
+           options->reserve, options->stream_limit, options->cache_bytes, options->idle_ms, options->share,
            options->size != sizeof *options ? ", size too small" : "",
            (options_refusals(options) & ONE(MAPFILE_UNSUPPORTED)) != 0 ? ", unknown members" : "");
 }

@@ -176,13 +176,16 @@ void step_limits(lane *in, world *on, uint64_t *random) {
     return;
   given.map_count = draw_limit(of->most.count, 8, random);
   given.map_bytes = draw_limit(of->most.bytes / page_size, 3 * on->room / page_size, random) * page_size;
+  if (draw_one_in(random, 2))
+    given.cache_bytes = 1 + draw_below(random, 3 * on->room);
   if (wrong == 0)
     given.size = 8;
   if (wrong == 1)
     given.reserved0 = 1;
   if (wrong == 2)
-    given.reserved[draw_below(random, 6)] = 1;
-  calling(in, "mapfile_set_limits({map_count %" PRIu64 ", map_bytes %" PRIu64 "%s})", given.map_count, given.map_bytes,
+    given.reserved[draw_below(random, sizeof given.reserved / sizeof given.reserved[0])] = 1;
+  calling(in, "mapfile_set_limits({map_count %" PRIu64 ", map_bytes %" PRIu64 ", cache_bytes %" PRIu64 "%s})",
+          given.map_count, given.map_bytes, given.cache_bytes,
           wrong < 3    ? ", wrong"
           : wrong == 3 ? ", NULL"
                        : "");

@@ -71,7 +71,8 @@ static statuses copy_statuses(lane *in, world *on, const plan *of) {
 static void expect_range(lane *in, world *on, plan *of) {
   const uint32_t only_map = MAPFILE_LIVE | MAPFILE_SHARED;
   bool room = has_room(in, on, of->one, of->offset, of->fits.there, false);
-  of->may_map = (of->flags & MAPFILE_COPY) == 0 && !only_copies(of->one);
+  bool separate = (of->one->flags & MAPFILE_SEPARATE_CACHE) != 0 && (of->flags & (only_map | MAPFILE_PRIVATE)) == 0;
+  of->may_map = (of->flags & MAPFILE_COPY) == 0 && !only_copies(of->one) && !separate;
   of->may_copy = !of->may_map;
   of->allowed = ONE(MAPFILE_OK);
   if (!of->may_map) {
