@@ -768,6 +768,20 @@ static void undisturbed(const struct scenario *what) {
   plan->nth = kept.nth;
 }
 
+/* A thread that has ended may still be giving back its stack: what is left is what stays. */
+static void take_what_is_left(residue *now, int is_reference) {
+  int quiet = 0;
+
+  residue_take(now);
+  for (int i = 0; i < 1000 && (is_reference ? quiet < 10 : now->maps > board->reference.maps); i++) {
+    residue before = *now;
+
+    usleep(1000);
+    residue_take(now);
+    quiet = now->maps == before.maps ? quiet + 1 : 0;
+  }
+}
+
 static void disturbed(const struct scenario *what) {
   board->plan.calls = 0;
   restore_file();
@@ -791,7 +805,7 @@ static void live(const struct scenario *what, int warm, int is_reference) {
     undisturbed(what);
     failing_unmap_left();
     plan_of_run.live_blocks = plan->live_blocks;
-    residue_take(&now);
+    take_what_is_left(&now, is_reference);
     if (is_reference) {
       board->reference = now;
       board->reference_blocks = plan->live_blocks;

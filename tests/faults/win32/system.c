@@ -342,11 +342,12 @@ int set_length(const char *path, uint64_t length) {
 
 /*
  * Cutting over and over: a shell below does it. They speak by files in a folder: "cuts" is how many there have been,
- * "enough" that they are enough, "beat" changes as long as this process lives, "ended" that the shell goes.
+ * "enough" that they are enough, "beat" changes as long as this process lives, "ended" that the shell goes. A process
+ * that gets no time for a while is not dead: the beat is missed ten times first.
  */
 
 static const char script[] = "file=$1 right=$2 size=$3 count=$4 folder=$5\n"
-                             "random=12345 cuts=0 beat= last=none\n"
+                             "random=12345 cuts=0 beat= last=none missed=0\n"
                              "while [ $cuts -lt $count ] || [ ! -e \"$folder/enough\" ]; do\n"
                              "  random=$(((random * 1103515245 + 12345) & 0x7fffffff))\n"
                              "  cuts=$((cuts + 1))\n"
@@ -361,7 +362,9 @@ static const char script[] = "file=$1 right=$2 size=$3 count=$4 folder=$5\n"
                              "  echo $cuts >\"$folder/cuts\"\n"
                              "  if [ $((cuts % 1000)) -eq 0 ]; then\n"
                              "    read -r beat <\"$folder/beat\"\n"
-                             "    [ \"$beat\" != \"$last\" ] || break\n"
+                             "    missed=$((missed + 1))\n"
+                             "    [ \"$beat\" = \"$last\" ] || missed=0\n"
+                             "    [ $missed -lt 10 ] || break\n"
                              "    last=$beat\n"
                              "  fi\n"
                              "done\n"
