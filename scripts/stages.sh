@@ -36,6 +36,7 @@ clang-sanitize  bootstrap   900 the same with clang
 distcheck       build       900 make distcheck; every source file is in the tarball
 clang           bootstrap   600 clang: build and make check
 jump            bootstrap   600 recovery by a jump from the handler: make check
+hooks           bootstrap   600 hosts with little address space, without a unified cache, whose maps fail: simulated
 m32             build       600 32-bit x86: make check
 aarch64         build       900 aarch64 under qemu: make check
 win32           bootstrap  1500 Windows, i686: build, and make check under Wine 10
@@ -402,6 +403,32 @@ stage_jump() {
   # shellcheck disable=SC2046 # nothing or one word
   build_in jump CC=gcc --with-recovery=jump $(adapter)
   make_check
+}
+
+# With a library that takes this host for another.
+stage_hooks() {
+  local hook bad=0 promise
+  build_in hooks CC=gcc --enable-test-hooks --disable-shared
+  make mapfile-conformance tests/unit/access
+  for hook in small-host separate-cache fail-map=1+; do
+    if (cd "$TMPDIR" && MAPFILE_TEST_HOOKS=$hook "$WORK/hooks/tests/unit/access"); then
+      count 1 0 0
+    else
+      count 0 1 0
+      bad=1
+    fi
+  done
+  for hook in small-host separate-cache; do
+    run_tap "$hook" env MAPFILE_TEST_HOOKS="$hook" ./mapfile-conformance --tap "$TMPDIR" || bad=1
+  done
+  # One map that cannot be made shows in nothing but where the map itself is what is looked at.
+  for hook in fail-map=1 fail-map=2 fail-map=3 fail-map=7; do
+    for promise in pin-anywhere pin-past-end pin-fallback close-pinned whole-find whole-scan; do
+      run_tap "$hook.$promise" env MAPFILE_TEST_HOOKS="$hook" ./mapfile-conformance --tap --case "$promise" "$TMPDIR" ||
+        bad=1
+    done
+  done
+  return $bad
 }
 
 # The kernel's headers are the same for these compilers, which do not look where Debian has them.

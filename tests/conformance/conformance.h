@@ -319,6 +319,9 @@ bool conf_wants_float_exceptions(void);
 /* Can a program set the processor's alignment flag, and live through a fault? */
 bool conf_bears_alignment_flag(void);
 
+/* Has the library been built for tests, and told to take this host for another (src/hooks.h)? */
+bool conf_hooked(const char *hook);
+
 /* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
 const char *conf_instrument(void);
 bool conf_under(const char *instrument);

@@ -259,6 +259,11 @@ void conf_expect_recovery(const conf_damaged *one) {
   conf_expect_fault(one->file, NULL, one->data + one->bad, one->bad);
 }
 
+bool conf_hooked(const char *hook) {
+  const char *hooks = getenv("MAPFILE_TEST_HOOKS");
+  return hooks != NULL && strstr(hooks, hook) != NULL;
+}
+
 bool conf_under(const char *instrument) {
   const char *name = conf_instrument();
   return name != NULL && strcmp(name, instrument) == 0;
