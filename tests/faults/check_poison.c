@@ -97,6 +97,7 @@ START_TEST(poison_fault) {
   mapfile_status result;
 
   options.flags = MAPFILE_ADOPT;
+  options.access = MAPFILE_ACCESS_MAPPED;
   ck_status(mapfile_open_handle(fd, &options, &file), MAPFILE_OK);
   ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &view);
   uffd = poison(&view, 4 * page, 2 * page);
@@ -147,6 +148,7 @@ START_TEST(poison_whole_operations) {
   chunks_seen seen = {0, 0};
 
   options.flags = MAPFILE_ADOPT;
+  options.access = MAPFILE_ACCESS_MAPPED;
   buffer = malloc(16 * page);
   ck_assert_ptr_nonnull(buffer);
   pattern_fill(buffer, 16 * page, 0);
@@ -179,6 +181,7 @@ START_TEST(poison_zero_fill) {
   int uffd, fd = make(16 * page);
 
   options.flags = MAPFILE_ADOPT;
+  options.access = MAPFILE_ACCESS_MAPPED;
   ck_status(mapfile_open_handle(fd, &options, &file), MAPFILE_OK);
   ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_ZERO_FILL, &view);
   uffd = poison(&view, 4 * page, 2 * page);

@@ -385,7 +385,7 @@ static void mapped(void) {
 }
 
 static void bad_pages(void) {
-  mapfile *file = open_path(MAPFILE_ACCESS_AUTO, 0, 0);
+  mapfile *file = open_path(MAPFILE_ACCESS_MAPPED, 0, 0);
 
   if (file != NULL) {
     with_injection(file);

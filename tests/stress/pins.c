@@ -208,7 +208,7 @@ static void open_and_close_once(uint64_t *random) {
   held_view *held[3] = {NULL};
   bool pinned = false;
   options.map_count = random_below(random, 3);
-  options.access = random_below(random, 8) == 0 ? MAPFILE_ACCESS_COPIED : MAPFILE_ACCESS_AUTO;
+  options.access = random_below(random, 8) == 0 ? MAPFILE_ACCESS_COPIED : MAPFILE_ACCESS_MAPPED;
   REQUIRE_STATUS(mapfile_open(of->path, &options, &file), MAPFILE_OK);
   test_file own = {.seed = of->seed, .file = file, .options = options};
   memcpy(own.path, of->path, sizeof own.path);
@@ -340,6 +340,7 @@ static void run_hot_threads(void) {
   mapfile *file;
   /* Views that are still to be unpinned may fill the small limits of the process. */
   set_limits(0, 0);
+  options.access = MAPFILE_ACCESS_MAPPED;
   options.map_bytes = 128 << 10;
   options.map_count = 1;
   REQUIRE_STATUS(mapfile_open(files[0].path, &options, &file), MAPFILE_OK);
@@ -497,6 +498,7 @@ static void make_files(void) {
     of->seed = mix(seed + (uint64_t)i);
     of->descriptor = open(of->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     REQUIRE(of->descriptor >= 0 && append_words(of->descriptor, of->seed, 0, FIRST_SIZE));
+    none.access = MAPFILE_ACCESS_MAPPED;
     of->options = none;
     atomic_store(&of->size, FIRST_SIZE);
   }
