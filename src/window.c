@@ -57,6 +57,7 @@ struct mf_window {
   void *memory, *block;
   enum window_state state;
   bool in_main;
+  bool overtaken; /* written to while it was being read */
   mf_window *queue_next, *queue_previous;
   mf_window *file_next, *file_previous; /* all of a mapfile; spares by file_next */
   mf_stripe stripes[STRIPES];
@@ -228,6 +229,13 @@ static void remember_that_it_went(const mf_window *window) {
   unsigned mark;
   atomic_uint *word = touched_word(window->set, atomic_load(&window->index), &mark);
   atomic_store_explicit(word, mark | 1 | (window->in_main ? 0 : WENT), memory_order_relaxed);
+}
+
+static mf_window *find(const mf_windows *set, uint64_t index) {
+  mf_window *window = atomic_load(&set->heads[index & set->mask]);
+  while (window != NULL && atomic_load(&window->index) != index)
+    window = atomic_load(&window->next);
+  return window;
 }
 
 /*
@@ -456,6 +464,44 @@ void mf_windows_drop(mapfile *file) {
   }
 }
 
+static void drop_one(mf_window *window) {
+  if (window->state == WINDOW_READY)
+    retire(window);
+  else if (window->state == WINDOW_LOADING)
+    window->overtaken = true;
+}
+
+/* Of a range of many windows it is quicker to look at all that there are. */
+static void drop_long_range(mapfile *file, uint64_t first, uint64_t last) {
+  mf_window *next;
+  for (mf_window *window = file->first_window; window != NULL; window = next) {
+    next = window->file_next;
+    uint64_t index = atomic_load(&window->index);
+    if (index >= first && index <= last)
+      drop_one(window);
+  }
+}
+
+void mf_windows_drop_range(mapfile *file, uint64_t low, uint64_t high) {
+  const mf_windows *set = atomic_load(&file->windows);
+  if (set == NULL)
+    return;
+  if (has_outgrown(set)) {
+    mf_windows_drop(file);
+    return;
+  }
+  uint64_t first = low >> set->shift, last = (high - 1) >> set->shift;
+  if (last - first >= MOST_LOOKED_AT) {
+    drop_long_range(file, first, last);
+    return;
+  }
+  for (uint64_t index = first; index <= last; index++) {
+    mf_window *window = find(set, index);
+    if (window != NULL)
+      drop_one(window);
+  }
+}
+
 uint64_t mf_windows_pins(const mapfile *file) {
   uint64_t sum = 0;
   for (const mf_window *window = file->first_window; window != NULL; window = window->file_next)
@@ -671,13 +717,6 @@ static void give_back_old(mf_pinned *pinned) {
  * Loading
  */
 
-static mf_window *find(const mf_windows *set, uint64_t index) {
-  mf_window *window = atomic_load(&set->heads[index & set->mask]);
-  while (window != NULL && atomic_load(&window->index) != index)
-    window = atomic_load(&window->next);
-  return window;
-}
-
 static mf_window *new_record(void) {
   mf_window *window = cache.spares;
   if (window != NULL) {
@@ -703,6 +742,7 @@ static mf_window *begin_load(mf_windows *set, uint64_t index) {
   window->set = set;
   atomic_store_explicit(&window->index, index, memory_order_relaxed);
   window->state = WINDOW_LOADING;
+  window->overtaken = false;
   count(file, (int64_t)charge_of(set));
   window->file_previous = NULL;
   window->file_next = file->first_window;
@@ -758,7 +798,7 @@ static bool load(mf_window *window, const answer *system, mf_pinned *pinned) {
   mapfile_status status =
       mf_read_plain(file, index << set->shift, window->bytes, wanted_bytes(set, index, system), &window->valid);
   os_lock();
-  bool good = status == MAPFILE_OK && drops == file->drops;
+  bool good = status == MAPFILE_OK && drops == file->drops && !window->overtaken;
   if (good) {
     publish(window, system, pinned);
   } else {
