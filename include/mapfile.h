@@ -705,8 +705,9 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_write(mapfile *file, uint64_t of
  *
  * Returns what mapfile_write does, and
  * INVALID         view is NULL, not pinned or not PRIVATE, or the range does not lie in it.
- * TRUNCATED, ...  a page of a mapped view cannot be reached any more: one that was never stored to, or where the file
- *                 was cut any.
+ * TRUNCATED       the file was cut before the range's end. Pages of a mapped view that lay behind the new end are gone,
+ *                 with what was stored to them, also where the file is made longer again and nobody is told.
+ * IO, NO_SPACE, POISONED   also: a page that was never stored to cannot be reached any more.
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_commit(const mapfile_view *view, size_t from, size_t length,
                                                        size_t *done);

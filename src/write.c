@@ -170,6 +170,37 @@ mapfile_status MAPFILE_CALL mapfile_write(mapfile *file, uint64_t offset, const 
   return mf_native_end(before, write_buffer(file, offset, buffer, length, done));
 }
 
+static bool is_mapped(const mapfile_view *view) {
+  return mf_view_thing(view) == MF_MARK_OWN &&
+         ((const mf_segment *)view->internal[MF_VIEW_THING])->kind == MF_OWN_PRIVATE;
+}
+
+/* Whole pages of a private map that lie behind the end of a file that was cut are gone, with what was stored to them.
+   Linux may lengthen the file before it looks at the memory, and then writes zeros in their place. */
+static mapfile_status cut_to_file(mapfile *file, uint64_t offset, size_t *length) {
+  os_file_info now;
+  mapfile_status status = mf_file_look(file, &now);
+  if (status != MAPFILE_OK)
+    return status;
+  uint64_t end = mf_page_up(now.size), there = end > offset ? end - offset : 0;
+  if (*length <= there)
+    return MAPFILE_OK;
+  *length = (size_t)there;
+  return MAPFILE_TRUNCATED;
+}
+
+static mapfile_status commit_range(const mapfile_view *view, size_t from, size_t length, size_t *done) {
+  mapfile *file = (mapfile *)view->internal[MF_VIEW_FILE];
+  uint64_t offset = view->offset + from;
+  mapfile_status reason = may_write(file, offset, length);
+  if (reason == MAPFILE_OK && is_mapped(view))
+    reason = cut_to_file(file, offset, &length);
+  if (reason != MAPFILE_OK && reason != MAPFILE_TRUNCATED)
+    return reason;
+  mapfile_status status = write_range(file, offset, (const unsigned char *)view->data + from, length, done);
+  return status == MAPFILE_OK ? reason : status;
+}
+
 static mapfile_status commit(const mapfile_view *view, size_t from, size_t length, size_t *done) {
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
@@ -177,8 +208,7 @@ static mapfile_status commit(const mapfile_view *view, size_t from, size_t lengt
   if (view == NULL || view->size != sizeof *view || !mf_view_is_pinned(view) || view->kind != MAPFILE_KIND_PRIVATE ||
       from > view->length || length > view->length - from)
     return MAPFILE_INVALID;
-  return write_range((mapfile *)view->internal[MF_VIEW_FILE], view->offset + from,
-                     (const unsigned char *)view->data + from, length, count);
+  return commit_range(view, from, length, count);
 }
 
 mapfile_status MAPFILE_CALL mapfile_commit(const mapfile_view *view, size_t from, size_t length, size_t *done) {
