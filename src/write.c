@@ -84,6 +84,8 @@ static uint64_t looks_before(const writing *of) {
    have been told of that; then it is asked again. */
 static void raise_size(mapfile *file, uint64_t end, uint64_t looks) {
   os_file_info now;
+  if (end <= atomic_load(&file->size))
+    return;
   if (file->looks + 1 != looks && os_file_look(file->handle, &now) == MAPFILE_OK && now.size < end)
     end = now.size;
   if (end <= atomic_load(&file->size))
@@ -101,12 +103,8 @@ static void make_known(const writing *of, uint64_t looks) {
     return;
   int64_t error = mapfile_native_error();
   os_lock();
-  uint64_t before = atomic_load(&file->size);
-  if (of->done > 0 && end > before) {
+  if (of->done > 0)
     raise_size(file, end, looks);
-    /* The window that the file ended in holds too little. */
-    mf_windows_drop_range(file, before, before + 1);
-  }
   mf_windows_drop_range(file, of->offset, of->offset + of->length);
   os_unlock();
   mf_set_native_error(error);
