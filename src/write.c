@@ -196,7 +196,10 @@ static mapfile_status commit_range(const mapfile_view *view, size_t from, size_t
   if (reason != MAPFILE_OK && reason != MAPFILE_TRUNCATED)
     return reason;
   mapfile_status status = write_range(file, offset, (const unsigned char *)view->data + from, length, done);
-  return status == MAPFILE_OK ? reason : status;
+  if (status != MAPFILE_OK || reason == MAPFILE_OK)
+    return status;
+  mapfile_status injected = mf_inject_status(file, offset + length);
+  return injected != MAPFILE_OK ? injected : reason;
 }
 
 static mapfile_status commit(const mapfile_view *view, size_t from, size_t length, size_t *done) {
