@@ -231,13 +231,6 @@ static void remember_that_it_went(const mf_window *window) {
   atomic_store_explicit(word, mark | 1 | (window->in_main ? 0 : WENT), memory_order_relaxed);
 }
 
-static mf_window *find(const mf_windows *set, uint64_t index) {
-  mf_window *window = atomic_load(&set->heads[index & set->mask]);
-  while (window != NULL && atomic_load(&window->index) != index)
-    window = atomic_load(&window->next);
-  return window;
-}
-
 /*
  * Taking away
  */
@@ -464,44 +457,6 @@ void mf_windows_drop(mapfile *file) {
   }
 }
 
-static void drop_one(mf_window *window) {
-  if (window->state == WINDOW_READY)
-    retire(window);
-  else if (window->state == WINDOW_LOADING)
-    window->overtaken = true;
-}
-
-/* Of a range of many windows it is quicker to look at all that there are. */
-static void drop_long_range(mapfile *file, uint64_t first, uint64_t last) {
-  mf_window *next;
-  for (mf_window *window = file->first_window; window != NULL; window = next) {
-    next = window->file_next;
-    uint64_t index = atomic_load(&window->index);
-    if (index >= first && index <= last)
-      drop_one(window);
-  }
-}
-
-void mf_windows_drop_range(mapfile *file, uint64_t low, uint64_t high) {
-  const mf_windows *set = atomic_load(&file->windows);
-  if (set == NULL)
-    return;
-  if (has_outgrown(set)) {
-    mf_windows_drop(file);
-    return;
-  }
-  uint64_t first = low >> set->shift, last = (high - 1) >> set->shift;
-  if (last - first >= MOST_LOOKED_AT) {
-    drop_long_range(file, first, last);
-    return;
-  }
-  for (uint64_t index = first; index <= last; index++) {
-    mf_window *window = find(set, index);
-    if (window != NULL)
-      drop_one(window);
-  }
-}
-
 uint64_t mf_windows_pins(const mapfile *file) {
   uint64_t sum = 0;
   for (const mf_window *window = file->first_window; window != NULL; window = window->file_next)
@@ -717,6 +672,13 @@ static void give_back_old(mf_pinned *pinned) {
  * Loading
  */
 
+static mf_window *find(const mf_windows *set, uint64_t index) {
+  mf_window *window = atomic_load(&set->heads[index & set->mask]);
+  while (window != NULL && atomic_load(&window->index) != index)
+    window = atomic_load(&window->next);
+  return window;
+}
+
 static mf_window *new_record(void) {
   mf_window *window = cache.spares;
   if (window != NULL) {
@@ -774,7 +736,8 @@ static void publish(mf_window *window, const answer *system, mf_pinned *pinned) 
   enqueue(window);
   file->cache_loads++;
   cache.loads++;
-  mf_idle_watch(file);
+  if (file->idle_ms != 0)
+    mf_idle_watch(file);
   pinned->window = window;
   pinned->stripe = stripe_of(window);
   atomic_fetch_add(&pinned->stripe->pins, 1);
@@ -963,4 +926,46 @@ mapfile_status mf_window_read(mapfile *file, uint64_t offset, void *buffer, size
   if (got < wanted)
     *done = start + got;
   return status;
+}
+
+/*
+ * What the library itself has written
+ */
+
+static void drop_one(mf_window *window) {
+  if (window->state == WINDOW_READY)
+    retire(window);
+  else if (window->state == WINDOW_LOADING)
+    window->overtaken = true;
+}
+
+/* Of a range of many windows it is quicker to look at all that there are. */
+static void drop_long_range(mapfile *file, uint64_t first, uint64_t last) {
+  mf_window *next;
+  for (mf_window *window = file->first_window; window != NULL; window = next) {
+    next = window->file_next;
+    uint64_t index = atomic_load(&window->index);
+    if (index >= first && index <= last)
+      drop_one(window);
+  }
+}
+
+void mf_windows_drop_range(mapfile *file, uint64_t low, uint64_t high) {
+  const mf_windows *set = atomic_load(&file->windows);
+  if (set == NULL)
+    return;
+  if (has_outgrown(set)) {
+    mf_windows_drop(file);
+    return;
+  }
+  uint64_t first = low >> set->shift, last = (high - 1) >> set->shift;
+  if (last - first >= MOST_LOOKED_AT) {
+    drop_long_range(file, first, last);
+    return;
+  }
+  for (uint64_t index = first; index <= last; index++) {
+    mf_window *window = find(set, index);
+    if (window != NULL)
+      drop_one(window);
+  }
 }

@@ -15,6 +15,8 @@
 #define FIRST_STAMP UINT64_C(1000000000)
 #define UNKNOWN_FLAG (UINT32_C(1) << 20)
 
+enum { RESERVED = sizeof((mapfile_options *)0)->reserved / sizeof((mapfile_options *)0)->reserved[0] };
+
 static const flag_name open_flags[] = {{MAPFILE_WRITE, "WRITE"},         {MAPFILE_CREATE, "CREATE"},
                                        {MAPFILE_TRUNCATE, "TRUNCATE"},   {MAPFILE_EXCLUSIVE, "EXCLUSIVE"},
                                        {MAPFILE_IMMUTABLE, "IMMUTABLE"}, {MAPFILE_STREAM, "STREAM"},
@@ -181,7 +183,7 @@ static void spoil_options(mapfile_options *options, uint64_t *random) {
     options->size = 8;
     break;
   case 1:
-    options->reserved[draw_below(random, 5)] = 1;
+    options->reserved[draw_below(random, RESERVED)] = 1;
     break;
   case 2:
     options->flags |= UNKNOWN_FLAG;
@@ -221,7 +223,7 @@ static statuses options_refusals(const mapfile_options *options) {
   statuses refusals = 0;
   if (options->size != sizeof *options)
     return ONE(MAPFILE_INVALID);
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < RESERVED; i++)
     refusals |= options->reserved[i] != 0 ? ONE(MAPFILE_UNSUPPORTED) : 0;
   if ((options->flags & UNKNOWN_FLAG) != 0)
     refusals |= ONE(MAPFILE_UNSUPPORTED);
@@ -647,26 +649,29 @@ statuses write_statuses(const opened *one, uint64_t offset, uint64_t length, uin
 }
 
 /* Not where the size would change that others rely on, nor beyond what the model has of the file. */
-static void draw_writing(const lane *in, const world *on, const opened *one, uint64_t *random, uint64_t *offset,
+static bool draw_writing(const lane *in, const world *on, const opened *one, uint64_t *random, uint64_t *offset,
                          uint64_t *length) {
   window part = window_of(in, on, one->of);
   uint64_t high = part.change_high;
   if (on->crowded && high > one->of->size)
     high = one->of->size;
+  if (high < part.change_low)
+    return false;
   *offset = draw_offset(in, on, one, random);
   *offset = *offset < part.change_low ? part.change_low : *offset > high ? high : *offset;
   *length = draw_below(random, draw_one_in(random, 4) ? 4 * page_size : 200);
   if (*length > high - *offset)
     *length = high - *offset;
+  return true;
 }
 
 void step_write(lane *in, world *on, uint64_t *random) {
   opened *one = draw_opened(on, random);
   uint64_t offset, length, good;
   size_t got = SIZE_MAX;
-  if (one == NULL || (world_is_vowed(on, one->of) && !opened_is_vowed(one)))
+  if (one == NULL || (world_is_vowed(on, one->of) && !opened_is_vowed(one)) ||
+      !draw_writing(in, on, one, random, &offset, &length))
     return;
-  draw_writing(in, on, one, random, &offset, &length);
   unsigned char *bytes = allocate(in, (size_t)length);
   draw_bytes(bytes, (size_t)length, random);
   uint64_t wrong = draw_below(random, 60);

@@ -380,7 +380,6 @@ static int look_at_counts_met(uint64_t calls) {
                 {"mapfile_write", MAPFILE_IO},
                 {"mapfile_write", MAPFILE_DENIED},
                 {"mapfile_commit", MAPFILE_OK},
-                {"mapfile_commit", MAPFILE_IO},
                 {"mapfile_commit", MAPFILE_TRUNCATED}};
   const uint64_t enough = 20000;
   int missing = 0;

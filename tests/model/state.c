@@ -181,7 +181,7 @@ void step_limits(lane *in, world *on, uint64_t *random) {
   if (wrong == 1)
     given.reserved0 = 1;
   if (wrong == 2)
-    given.reserved[draw_below(random, 6)] = 1;
+    given.reserved[draw_below(random, sizeof given.reserved / sizeof given.reserved[0])] = 1;
   calling(in, "mapfile_set_limits({map_count %" PRIu64 ", map_bytes %" PRIu64 "%s})", given.map_count, given.map_bytes,
           wrong < 3    ? ", wrong"
           : wrong == 3 ? ", NULL"

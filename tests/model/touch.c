@@ -456,7 +456,8 @@ void step_commit(lane *in, world *on, uint64_t *random) {
   unsigned slot;
   uint64_t from, end;
   pinned *view = draw_view(in, on, random, &slot);
-  for (int i = 0; i < 4 && view != NULL && (view->flags & MAPFILE_PRIVATE) == 0; i++)
+  /* Most are not private. */
+  for (int i = 0; i < 16 && view != NULL && (view->flags & MAPFILE_PRIVATE) == 0; i++)
     view = draw_view(in, on, random, &slot);
   if (view == NULL || (world_is_vowed(on, view->by->of) && !opened_is_vowed(view->by)))
     return;
