@@ -461,11 +461,10 @@ void step_commit(lane *in, world *on, uint64_t *random) {
     view = draw_view(in, on, random, &slot);
   if (view == NULL || (world_is_vowed(on, view->by->of) && !opened_is_vowed(view->by)))
     return;
-  if ((view->flags & MAPFILE_PRIVATE) == 0 || draw_one_in(random, 20)) {
+  bool is_private = (view->flags & MAPFILE_PRIVATE) != 0;
+  if (draw_one_in(random, 16))
     commit_wrongly(in, view, random);
-    return;
-  }
-  if (!draw_committed(in, on, view, random, &from, &end))
+  if (!is_private || !draw_committed(in, on, view, random, &from, &end))
     return;
   commit(in, on, view, slot, from, end);
   look_at_files(in, on);

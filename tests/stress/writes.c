@@ -12,7 +12,7 @@
  * shows the same at its end as at its beginning, however often the place was written to meanwhile. One thread makes the
  * file longer by writing behind its end, one has windows given up by parking, resizing and small budgets.
  *
- * OPERATIONS is the number of writes of each writer. Exit status 0 or 1.
+ * OPERATIONS is the number of writes that each writer makes at least, and of all looks. Exit status 0 or 1.
  */
 #include "stress.h"
 
@@ -66,7 +66,7 @@ static void commit_place(mapfile *file, unsigned place) {
 static void *write_places(void *argument) {
   unsigned number = (unsigned)(uintptr_t)argument;
   uint64_t random = seed + 100 + number;
-  for (uint64_t i = 0; i < operations; i++) {
+  for (uint64_t i = 0; i < operations || atomic_load(&looks) < operations; i++) {
     unsigned place = (unsigned)random_below(&random, PLACES / WRITERS) * WRITERS + number;
     /* Only what is written through the mapfile that is read shows at once in its windows. */
     mapfile *file = files[place / 2 % FILES];
@@ -238,7 +238,7 @@ int main(int count, char **arguments) {
   mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
   operations = argument_or(count, arguments, 1, default_count(100000));
   seed = argument_or(count, arguments, 2, new_seed());
-  printf("%" PRIu64 " writes a writer, seed %" PRIu64 "\n", operations, seed);
+  printf("%" PRIu64 " writes a writer and looks, seed %" PRIu64 "\n", operations, seed);
   fflush(stdout);
   alarm(GUARD_SECONDS);
   make_folder("writes");
