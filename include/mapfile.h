@@ -162,7 +162,8 @@ enum {
   MAPFILE_CREATE = 1u << 1,    /* make the file where it is missing; implies MAPFILE_WRITE */
   MAPFILE_TRUNCATE = 1u << 2,  /* empty the file; needs MAPFILE_WRITE */
   MAPFILE_EXCLUSIVE = 1u << 3, /* with CREATE: EXISTS where there is a file */
-  MAPFILE_IMMUTABLE = 1u << 4, /* the program vouches that nobody changes the file while it is open */
+  MAPFILE_IMMUTABLE = 1u << 4, /* the program vouches that nobody changes the file's bytes while it is open; nor does
+                                  mapfile_write */
   MAPFILE_STREAM = 1u << 5,    /* read a pipe, or a file that states no size (/proc), into memory whole, waiting until
                                   its writers close it; a FIFO without a writer is empty */
   MAPFILE_ADOPT = 1u << 6,     /* mapfile_open_handle: the library owns and closes the descriptor, also on failure */
@@ -209,7 +210,8 @@ typedef struct mapfile_options {
   uint64_t cache_bytes;   /* most memory that windows of this mapfile may take, where it is read: 0: only the process's
                              limit */
   uint32_t revalidate_ms; /* how long a window may be used again without asking the system whether the file has
-                             changed; 0: it is always asked, but for MAPFILE_IMMUTABLE */
+                             changed; 0: it is always asked, but for MAPFILE_IMMUTABLE. What mapfile_write has written
+                             through this mapfile shows at once in any case */
   uint32_t reserved0;     /* zero */
   uint64_t reserved[3];   /* zero */
 } mapfile_options;
@@ -261,8 +263,8 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_open_handle(intptr_t native, con
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_close(mapfile *file);
 
-/* The size in bytes, as last known: at opening, the last mapfile_check, mapfile_resize or pin with MAPFILE_VERIFY. No
-   system call. INVALID for NULL. */
+/* The size in bytes, as last known: at opening, the last mapfile_check, mapfile_resize or pin with MAPFILE_VERIFY; at
+   least the end of what mapfile_write has written since. No system call. INVALID for NULL. */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_size(mapfile *file, uint64_t *size);
 
 /*
@@ -322,7 +324,7 @@ enum {
   MAPFILE_COPY = 1u << 1,     /* a copy: the bytes stay as they are. Not atomic with respect to writers */
   MAPFILE_VERIFY = 1u << 2,   /* ask the system for the size first; mapfile_view_check and mapfile_try over this view
                                  then tell whether the file has changed since this pin */
-  MAPFILE_PRIVATE = 1u << 3,  /* writable, copy-on-write: the file never sees what is written */
+  MAPFILE_PRIVATE = 1u << 3,  /* writable, copy-on-write: the file never sees what is stored, but by mapfile_commit */
   MAPFILE_SHARED = 1u << 4,   /* writable and live: stores reach the file; needs MAPFILE_WRITE */
   MAPFILE_ZERO_FILL = 1u << 5 /* read-only memory of its own, in which mapfile_scope_begin may replace bad pages by
                                  zeros; not with PRIVATE or SHARED */
@@ -662,7 +664,57 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t off
 
 /*
  * 5. Writing
+ *
+ * Bytes go into the file by the system's file calls, never through a map: what goes wrong is a status, and no signal is
+ * raised. When a call returns, live views, maps and reads of other processes, and all that this mapfile pins or reads
+ * from then on show what was written; nothing of it waits for views or for readers. It is then in the system's memory,
+ * as after write(2): what the system finds wrong only when it brings it to the device, mapfile_close may tell.
  */
+
+/*
+ * Write length bytes from buffer at offset. Where they reach past the end, the file becomes longer, what lies between
+ * reads as zeros, and the new size is known at once. Copied views that are pinned keep their bytes; windows of other
+ * mapfiles of the same file, in this process too, stay for their own revalidate_ms. mapfile_check and
+ * mapfile_view_check take the library's own writing for a change, since a file's times do not tell whose it was.
+ *
+ * buffer may lie in a view of any mapfile, but not in the bytes that are being written. A page of that view which
+ * cannot be reached is a status, without a scope: the one that mapfile_fault_explain would find.
+ *
+ * *done (may be NULL) is always set, also on failure: the bytes written, counted from the first. Writing ends at the
+ * first error; what comes before it is written and stays. As with write(2), others may see a part of it before the call
+ * returns, and two threads that write to the same place at once may leave a mixture.
+ *
+ * OK           all of it is written.
+ * INVALID      NULL, not open, offset + length overflows; or buffer cannot be read and is no view of the library's.
+ * UNSUPPORTED  a stream; a descriptor of the program's that was opened for appending, or that takes whole blocks only.
+ * DENIED       the mapfile was opened without MAPFILE_WRITE or with MAPFILE_IMMUTABLE, or the system forbids it.
+ * NO_SPACE     no space or quota is left. Make room, and go on from *done.
+ * LIMIT        it reaches past what the system, the file system or the process's file size limit allows; what lies
+ *              below is written. No SIGXFSZ is raised.
+ * BUSY         another process has locked these bytes (Windows), or uses the file in a way that forbids it.
+ * IO           the device or the file system failed.
+ * TRUNCATED, IO, NO_SPACE, POISONED, CHANGED, UNKNOWN   buffer lies in a view, and a page of that cannot be reached.
+ * STALE, NO_MEMORY
+ *
+ * A range that mapfile_inject made fail ends the writing at its first page, with the status that was injected.
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_write(mapfile *file, uint64_t offset, const void *buffer, size_t length,
+                                                      size_t *done);
+
+/*
+ * Write bytes of a PRIVATE view into its file, at the place that the view shows: length of them, from the byte at
+ * (char *)view->data + from on. Ask for what was changed and no more: what was not would go over what others have
+ * written there since. The view stays pinned with its bytes as they are: pages that were stored to do not follow the
+ * file afterwards either. It is the same for views that are mapped and views that are copied.
+ *
+ * Returns what mapfile_write does, and
+ * INVALID         view is NULL, not pinned or not PRIVATE, or the range does not lie in it.
+ * TRUNCATED       the file was cut before the range's end. Pages of a mapped view that lay behind the new end are gone,
+ *                 with what was stored to them, also where the file is made longer again and nobody is told.
+ * IO, NO_SPACE, POISONED   also: a page that was never stored to cannot be reached any more.
+ */
+MAPFILE_API mapfile_status MAPFILE_CALL mapfile_commit(const mapfile_view *view, size_t from, size_t length,
+                                                       size_t *done);
 
 /* Flags of mapfile_resize. */
 enum {
@@ -839,8 +891,8 @@ MAPFILE_API void MAPFILE_CALL mapfile_set_trace(mapfile_trace trace, void *argum
 /*
  * Make the pages of [offset, offset + length) fail (MAPFILE_TO_END: to the end), as if the file had failed there:
  * touching them in live views, present and later, and in copied views pinned from now on is a real fault, explained as
- * status; mapfile_read, find, compare, scan and send report status. Copied views that are pinned already keep their
- * bytes. status OK makes the range good again, for live views present too.
+ * status; mapfile_read, find, compare, scan, send, write and commit report status. Copied views that are pinned already
+ * keep their bytes. status OK makes the range good again, for live views present too.
  *
  * status may be TRUNCATED, IO, NO_SPACE, POISONED, PROTECTED, RELEASED, CHANGED or UNKNOWN, else INVALID. LIMIT,
  * NO_MEMORY: nothing was changed; where the system refuses even to undo what was begun, the range fails until it is

@@ -376,12 +376,13 @@ stage_clang_sanitize() {
 stage_tsan() {
   local promise bad=0
   sanitize tsan gcc g++ thread
-  make_check TESTS="tests/stress/names tests/stress/pins tests/stress/scopes tests/faults.sh tests/conformance/cxx" || bad=1
+  make_check TESTS="tests/stress/names tests/stress/pins tests/stress/scopes tests/stress/writes tests/faults.sh \
+    tests/conformance/cxx" || bad=1
   make mapfile-conformance
   # What a thread does to another. Signals that processes send are not among it: under this sanitizer they can wait for
   # ever.
   for promise in threads fork pin-stable pin-budget pin-fallback close-pinned pin-anywhere fault-exact fault-cause \
-    fault-zero-fill fault-thread-exit fault-syscall whole-scan whole-find no-leaks; do
+    fault-zero-fill fault-thread-exit fault-syscall whole-scan whole-find write-visible write-error no-leaks; do
     run_tap "$promise" ./mapfile-conformance --tap --case "$promise" "$TMPDIR" || bad=1
   done
   return $bad
@@ -541,7 +542,7 @@ stage_aarch64() {
   note_skip "conformance and real faults" "qemu does not tell reads from writes, nor keep RLIMIT_AS"
   count 0 0 1
   make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
-    tests/examples/search.sh"
+    tests/stress/writes tests/examples/search.sh"
 }
 
 stage_here() {

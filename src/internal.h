@@ -306,13 +306,15 @@ bool mf_window_pin(mapfile *file, uint64_t offset, size_t length, const os_file_
 mapfile_status mf_window_read(mapfile *file, uint64_t offset, void *buffer, size_t length, const os_file_info *told,
                               size_t *done);
 /* The file is not any more what was read. Views keep what they show. */
-void mf_windows_drop(mapfile *file);            /* locked */
-uint64_t mf_windows_pins(const mapfile *file);  /* locked */
-void mf_windows_close(mapfile *file);           /* locked; nothing is pinned */
-void mf_windows_end(void);                      /* locked; no mapfile is open */
-void mf_windows_set_limit(uint64_t bytes);      /* locked */
-bool mf_windows_over_limit(void);               /* locked */
-void mf_window_unpin(mf_window *, mf_stripe *); /* locked */
+void mf_windows_drop(mapfile *file); /* locked */
+/* The same of [low, high), to which the library itself has written. */
+void mf_windows_drop_range(mapfile *file, uint64_t low, uint64_t high); /* locked */
+uint64_t mf_windows_pins(const mapfile *file);                          /* locked */
+void mf_windows_close(mapfile *file);                                   /* locked; nothing is pinned */
+void mf_windows_end(void);                                              /* locked; no mapfile is open */
+void mf_windows_set_limit(uint64_t bytes);                              /* locked */
+bool mf_windows_over_limit(void);                                       /* locked */
+void mf_window_unpin(mf_window *, mf_stripe *);                         /* locked */
 /* file NULL: of the process, and their pins are added. */
 void mf_windows_count(const mapfile *file, mapfile_statistics *counts); /* locked */
 
@@ -415,6 +417,9 @@ void mf_scope_prune(void);
 /*
  * Input and output (io.c, inject.c, scan.c)
  */
+
+/* No object is longer; above all, a length is never MAPFILE_TO_END by chance. */
+#define MF_LONGEST_BUFFER ((size_t)PTRDIFF_MAX)
 
 /* Read without regard to injections; short only at the end of the file. */
 mapfile_status mf_read_plain(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done);

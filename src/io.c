@@ -7,9 +7,6 @@
 
 enum { SEND_BUFFER = 256 * 1024 };
 
-/* No object is longer; above all, a length is never MAPFILE_TO_END by chance. */
-#define LONGEST_BUFFER ((size_t)PTRDIFF_MAX)
-
 static mapfile_status read_file(mapfile *file, uint64_t offset, void *buffer, size_t length, size_t *done) {
   *done = 0;
   mapfile_status status = mf_file_hold(file);
@@ -35,7 +32,7 @@ static mapfile_status read_range(mapfile *file, uint64_t offset, void *buffer, s
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
-  if (!mf_file_is_open(file) || (buffer == NULL && length > 0) || length > LONGEST_BUFFER)
+  if (!mf_file_is_open(file) || (buffer == NULL && length > 0) || length > MF_LONGEST_BUFFER)
     return MAPFILE_INVALID;
   uint64_t there;
   mapfile_status fit = mf_range_fit(file, offset, &there, length);
@@ -91,7 +88,7 @@ static mapfile_status compare_range(mapfile *file, uint64_t offset, const void *
   size_t unwanted;
   size_t *count = done != NULL ? done : &unwanted;
   *count = 0;
-  if (!mf_file_is_open(file) || order == NULL || (buffer == NULL && length > 0) || length > LONGEST_BUFFER)
+  if (!mf_file_is_open(file) || order == NULL || (buffer == NULL && length > 0) || length > MF_LONGEST_BUFFER)
     return MAPFILE_INVALID;
   uint64_t there;
   mapfile_status fit = mf_range_fit(file, offset, &there, length);

@@ -57,6 +57,7 @@ struct mf_window {
   void *memory, *block;
   enum window_state state;
   bool in_main;
+  bool overtaken; /* written to while it was being read */
   mf_window *queue_next, *queue_previous;
   mf_window *file_next, *file_previous; /* all of a mapfile; spares by file_next */
   mf_stripe stripes[STRIPES];
@@ -703,6 +704,7 @@ static mf_window *begin_load(mf_windows *set, uint64_t index) {
   window->set = set;
   atomic_store_explicit(&window->index, index, memory_order_relaxed);
   window->state = WINDOW_LOADING;
+  window->overtaken = false;
   count(file, (int64_t)charge_of(set));
   window->file_previous = NULL;
   window->file_next = file->first_window;
@@ -779,6 +781,8 @@ static bool load(mf_window *const windows[], unsigned count, const answer *syste
   mapfile_status status = read_parts(file, index << set->shift, parts, count, &done);
   os_lock();
   bool good = status == MAPFILE_OK && drops == file->drops;
+  for (unsigned i = 0; i < count; i++)
+    good = good && !windows[i]->overtaken;
   for (unsigned i = 0; i < count; i++) {
     windows[i]->valid = done < parts[i].length ? done : parts[i].length;
     done -= windows[i]->valid;
@@ -1012,4 +1016,46 @@ mapfile_status mf_window_read(mapfile *file, uint64_t offset, void *buffer, size
   if (got < wanted)
     *done = start + got;
   return status;
+}
+
+/*
+ * What the library itself has written
+ */
+
+static void drop_one(mf_window *window) {
+  if (window->state == WINDOW_READY)
+    retire(window);
+  else if (window->state == WINDOW_LOADING)
+    window->overtaken = true;
+}
+
+/* Of a range of many windows it is quicker to look at all that there are. */
+static void drop_long_range(mapfile *file, uint64_t first, uint64_t last) {
+  mf_window *next;
+  for (mf_window *window = file->first_window; window != NULL; window = next) {
+    next = window->file_next;
+    uint64_t index = atomic_load(&window->index);
+    if (index >= first && index <= last)
+      drop_one(window);
+  }
+}
+
+void mf_windows_drop_range(mapfile *file, uint64_t low, uint64_t high) {
+  const mf_windows *set = atomic_load(&file->windows);
+  if (set == NULL)
+    return;
+  if (has_outgrown(set)) {
+    mf_windows_drop(file);
+    return;
+  }
+  uint64_t first = low >> set->shift, last = (high - 1) >> set->shift;
+  if (last - first >= MOST_LOOKED_AT) {
+    drop_long_range(file, first, last);
+    return;
+  }
+  for (uint64_t index = first; index <= last; index++) {
+    mf_window *window = find(set, index);
+    if (window != NULL)
+      drop_one(window);
+  }
 }

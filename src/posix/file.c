@@ -227,15 +227,15 @@ mapfile_status os_rename(const char *from, const char *to) {
   return MAPFILE_UNSUPPORTED;
 }
 
-/* Growing past the process's limit would raise SIGXFSZ. */
-static bool is_within_limit(uint64_t size) {
+/* Growing, or writing, past the process's limit would raise SIGXFSZ. */
+static uint64_t size_limit(void) {
   struct rlimit limit;
-  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur;
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 
 mapfile_status os_set_size(intptr_t handle, uint64_t size) {
   int result;
-  if (!is_within_limit(size))
+  if (size > size_limit())
     return mf_status_from_errno(EFBIG);
   do
     result = ftruncate((int)handle, (off_t)size);
@@ -246,7 +246,7 @@ mapfile_status os_set_size(intptr_t handle, uint64_t size) {
 /* Where the system has a call that does not write bytes of its own instead, which could undo what others write. */
 mapfile_status os_allocate(intptr_t handle, uint64_t length) {
   int error = EOPNOTSUPP;
-  if (!is_within_limit(length))
+  if (length > size_limit())
     return mf_status_from_errno(EFBIG);
 #ifdef FALLOC_FL_KEEP_SIZE
   do
@@ -315,6 +315,57 @@ mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *pa
     *done = (size_t)got;
 #endif
   return read_rest(handle, offset, parts, count, done);
+}
+
+/* The same for writing. EINVAL: a descriptor that takes only whole blocks. */
+static mapfile_status status_of_writing(int error) {
+  mapfile_status status = mf_status_from_errno(error);
+  if (error == EFAULT)
+    return MAPFILE_UNKNOWN;
+  switch (status) {
+  case MAPFILE_INVALID:
+    return error == EINVAL ? MAPFILE_UNSUPPORTED : status;
+  case MAPFILE_NO_MEMORY:
+  case MAPFILE_DENIED:
+  case MAPFILE_BUSY:
+  case MAPFILE_NO_SPACE:
+  case MAPFILE_POISONED:
+    return status;
+  default:
+    return error == EFBIG ? status : MAPFILE_IO;
+  }
+}
+
+/* How much to ask for at once so that nothing reaches past the limit, with which the system would send a signal. */
+static size_t writable_at(uint64_t offset, size_t length, uint64_t limit) {
+  uint64_t room = offset < limit ? limit - offset : 0;
+  size_t most = room < MOST_AT_ONCE ? (size_t)room : MOST_AT_ONCE;
+  return length < most ? length : most;
+}
+
+mapfile_status os_write_at(intptr_t handle, uint64_t offset, const void *buffer, size_t length, size_t *done) {
+  uint64_t limit = size_limit();
+  *done = 0;
+  while (*done < length) {
+    size_t want = writable_at(offset + *done, length - *done, limit);
+    if (want == 0)
+      return mf_status_from_errno(EFBIG);
+    ssize_t put = pwrite((int)handle, (const char *)buffer + *done, want, (off_t)(offset + *done));
+    if (put == 0 || (put < 0 && errno != EINTR))
+      return status_of_writing(put == 0 ? EIO : errno);
+    if (put > 0)
+      *done += (size_t)put;
+  }
+  return MAPFILE_OK;
+}
+
+/* With O_APPEND Linux heeds no offset. The program may set it at any time. */
+mapfile_status os_writes_where_asked(intptr_t handle) {
+  int how = fcntl((int)handle, F_GETFL);
+  if (how < 0)
+    return mf_status_from_errno(errno);
+  mf_set_native_error(0);
+  return (how & O_APPEND) != 0 ? MAPFILE_UNSUPPORTED : MAPFILE_OK;
 }
 
 /* A descriptor opened with O_NONBLOCK is waited for here, where waiting is what the caller asked for. */

@@ -9,12 +9,13 @@
 #include <string.h>
 
 extern const conf_group conf_opening, conf_views, conf_fallback, conf_budgets, conf_faults, conf_range, conf_frames,
-    conf_processor, conf_zero_fill, conf_process, conf_operations, conf_names, conf_input, conf_windows;
+    conf_processor, conf_zero_fill, conf_process, conf_operations, conf_names, conf_input, conf_windows, conf_writing;
 
 /* Those of every system. */
 static const conf_group *const groups[] = {
-    &conf_opening,   &conf_views,     &conf_fallback, &conf_budgets,    &conf_faults, &conf_range, &conf_frames,
-    &conf_processor, &conf_zero_fill, &conf_process,  &conf_operations, &conf_names,  &conf_input, &conf_windows,
+    &conf_opening,    &conf_views,  &conf_fallback,  &conf_budgets,   &conf_faults,
+    &conf_range,      &conf_frames, &conf_processor, &conf_zero_fill, &conf_process,
+    &conf_operations, &conf_names,  &conf_input,     &conf_windows,   &conf_writing,
 };
 enum { GROUPS = sizeof groups / sizeof groups[0] };
 

@@ -367,6 +367,95 @@ START_TEST(eio_shared_store_reaches_file) {
 }
 END_TEST
 
+/* What comes before the bytes that cannot be written is written and counted, as far as the system does it. */
+static void write_over_bad(uint32_t access, const char *error, int value, mapfile_status status) {
+  unsigned char *bytes = malloc((size_t)size);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  size_t done = 12345;
+  mapfile *file;
+
+  ck_assert_ptr_nonnull(bytes);
+  pattern_fill(bytes, (size_t)size, 777);
+  file = ck_open(path, access, MAPFILE_WRITE);
+  go_bad("write", error);
+  ck_status(mapfile_write(file, 0, bytes, (size_t)size, &done), status);
+  ck_assert_int_eq(mapfile_native_error(), value);
+  ck_assert_uint_le(done, bad);
+  ck_pin(file, 0, done, MAPFILE_ANY, &view);
+  ck_assert(pattern_holds(view.data, done, 777));
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_status(mapfile_write(file, bad + 5, bytes, 10, &done), status);
+  ck_assert_uint_eq(done, 0);
+  ck_status(mapfile_write(file, bad_end, bytes + bad_end, (size_t)(size - bad_end), &done), MAPFILE_OK);
+  control("clear");
+  ck_status(mapfile_write(file, 0, bytes, (size_t)bad_end, &done), MAPFILE_OK);
+  ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_ANY, &view);
+  ck_assert(pattern_holds(view.data, view.length, 777));
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_status(mapfile_close(file), MAPFILE_OK);
+  free(bytes);
+}
+
+START_TEST(eio_write) {
+  static const struct {
+    const char *name;
+    int value;
+    mapfile_status status;
+  } errors[] = {{"EIO", EIO, MAPFILE_IO},
+                {"EREMOTEIO", EREMOTEIO, MAPFILE_IO},
+                {"ENOENT", ENOENT, MAPFILE_IO},
+                {"ENOSPC", ENOSPC, MAPFILE_NO_SPACE},
+                {"EDQUOT", EDQUOT, MAPFILE_NO_SPACE},
+                {"EFBIG", EFBIG, MAPFILE_LIMIT},
+                {"EROFS", EROFS, MAPFILE_DENIED},
+                {"EACCES", EACCES, MAPFILE_DENIED}};
+
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+    write_over_bad(accesses[_i], errors[i].name, errors[i].value, errors[i].status);
+  }
+}
+END_TEST
+
+/* The bytes to be written cannot be read: those of a view of another file, and of a private view that was not stored to
+   everywhere. */
+START_TEST(eio_source) {
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  char *target = make_file(place("FUSE"), "target", 10);
+  size_t done = 12345;
+  uint64_t known = 0;
+  mapfile *file, *other;
+
+  go_bad("read", "EIO");
+  file = ck_open(path, MAPFILE_ACCESS_MAPPED, MAPFILE_WRITE);
+  other = ck_open(target, MAPFILE_ACCESS_MAPPED, MAPFILE_WRITE);
+  ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &view);
+  ck_status(mapfile_write(other, 3, (const char *)view.data + 100, view.length - 100, &done), MAPFILE_IO);
+  ck_assert_int_eq(mapfile_native_error(), EIO);
+  ck_assert_uint_eq(done, bad - 100);
+  ck_status(mapfile_size(other, &known), MAPFILE_OK);
+  ck_assert_uint_eq(known, 3 + done);
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_pin(other, 3, MAPFILE_TO_END, MAPFILE_ANY, &view);
+  ck_assert(pattern_holds(view.data, view.length, 100));
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_status(mapfile_close(other), MAPFILE_OK);
+  ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_PRIVATE, &view);
+  memset(view.data, 'p', 10);
+  ck_status(mapfile_commit(&view, 5, view.length - 5, &done), MAPFILE_IO);
+  ck_assert_int_eq(mapfile_native_error(), EIO);
+  ck_assert_uint_eq(done, bad - 5);
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  control("clear");
+  ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_LIVE, &view);
+  ck_assert(pattern_holds(view.data, 5, 0) && memcmp((const char *)view.data + 5, "ppppp", 5) == 0);
+  ck_assert(pattern_holds((const char *)view.data + 10, (size_t)size - 10, 10));
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_status(mapfile_close(file), MAPFILE_OK);
+  unlink(target);
+  free(target);
+}
+END_TEST
+
 Suite *eio_suite(void) {
   Suite *suite;
   TCase *tests;
@@ -394,6 +483,8 @@ Suite *eio_suite(void) {
   tcase_add_loop_test(tests, eio_close, 0, 3);
   tcase_add_test(tests, eio_shared_store);
   tcase_add_test(tests, eio_shared_store_reaches_file);
+  tcase_add_loop_test(tests, eio_write, 0, 2);
+  tcase_add_test(tests, eio_source);
   suite_add_tcase(suite, tests);
   return suite;
 }

@@ -134,6 +134,98 @@ START_TEST(full_send) {
 }
 END_TEST
 
+static const uint32_t accesses[] = {MAPFILE_ACCESS_MAPPED, MAPFILE_ACCESS_COPIED};
+
+static void ck_in_file(mapfile *file, uint64_t offset, const unsigned char *bytes, size_t length) {
+  mapfile_view view = MAPFILE_VIEW_INIT;
+
+  ck_pin(file, offset, length, MAPFILE_ANY, &view);
+  ck_assert(length == 0 || memcmp(view.data, bytes, length) == 0);
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+}
+
+/* What fits is written and counted; the rest is an error, and can be written once there is room. */
+static void write_into_full(int folder, uint32_t access) {
+  size_t length = 15 * page_size(), done = 12345;
+  unsigned char *bytes = malloc(length);
+  uint64_t known = 0;
+  mapfile *file;
+
+  ck_assert_ptr_nonnull(bytes);
+  make(folder);
+  pattern_fill(bytes, length, 999);
+  file = ck_open(path, access, MAPFILE_WRITE);
+  fill_up(folders[folder]);
+  ck_status(mapfile_write(file, 10, bytes, 100, NULL), MAPFILE_OK); /* this page has its block */
+  ck_status(mapfile_write(file, 10, bytes, length, &done), MAPFILE_NO_SPACE);
+  ck_assert_int_eq(mapfile_native_error(), ENOSPC);
+  ck_assert_uint_ge(done, page_size() - 10);
+  ck_assert_uint_lt(done, length);
+  ck_in_file(file, 10, bytes, page_size() - 10);
+  ck_status(mapfile_write(file, 4 * size, bytes, length, &done), MAPFILE_NO_SPACE);
+  ck_assert_uint_lt(done, length);
+  ck_status(mapfile_size(file, &known), MAPFILE_OK);
+  ck_assert_uint_eq(known, done > 0 ? 4 * size + done : size);
+  empty_again(folders[folder]);
+  sync();
+  ck_status(mapfile_write(file, 10, bytes, length, &done), MAPFILE_OK);
+  ck_assert_uint_eq(done, length);
+  ck_in_file(file, 10, bytes, length);
+  ck_status(mapfile_close(file), MAPFILE_OK);
+  free(bytes);
+}
+
+START_TEST(full_write) {
+  for (size_t i = 0; i < sizeof accesses / sizeof *accesses; i++) {
+    write_into_full(_i, accesses[i]);
+  }
+}
+END_TEST
+
+/* tmpfs fills the holes that a map only reads. */
+static void make_holes_again(void) {
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  off_t first = (off_t)page_size();
+
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first, (off_t)size - first), 0);
+  close(fd);
+}
+
+/* The view has its bytes, and keeps them until there is room for them. */
+static void commit_into_full(int folder, uint32_t access) {
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  size_t done = 12345, whole;
+  mapfile *file;
+
+  make(folder);
+  file = ck_open(path, access, MAPFILE_WRITE);
+  ck_pin(file, 0, MAPFILE_TO_END, MAPFILE_PRIVATE, &view);
+  whole = view.length;
+  pattern_fill(view.data, whole, 555);
+  make_holes_again();
+  fill_up(folders[folder]);
+  ck_status(mapfile_commit(&view, 0, whole, &done), MAPFILE_NO_SPACE);
+  ck_assert_int_eq(mapfile_native_error(), ENOSPC);
+  ck_assert_uint_ge(done, page_size());
+  ck_assert_uint_lt(done, whole);
+  ck_assert(pattern_holds(view.data, whole, 555));
+  empty_again(folders[folder]);
+  sync();
+  ck_status(mapfile_commit(&view, done, whole - done, &done), MAPFILE_OK);
+  ck_in_file(file, 0, view.data, whole);
+  ck_assert(pattern_holds(view.data, whole, 555));
+  ck_status(mapfile_unpin(&view), MAPFILE_OK);
+  ck_status(mapfile_close(file), MAPFILE_OK);
+}
+
+START_TEST(full_commit) {
+  for (size_t i = 0; i < sizeof accesses / sizeof *accesses; i++) {
+    commit_into_full(_i, accesses[i]);
+  }
+}
+END_TEST
+
 /* A FUSE file system learns of stores only when the kernel writes them back: closing tells. */
 START_TEST(full_behind_the_cache) {
   mapfile_view view = MAPFILE_VIEW_INIT;
@@ -179,6 +271,8 @@ Suite *full_suite(void) {
   tcase_add_loop_test(tests, full_no_longer, 0, folder_count);
   tcase_add_loop_test(tests, full_read, 0, folder_count);
   tcase_add_loop_test(tests, full_send, 0, folder_count);
+  tcase_add_loop_test(tests, full_write, 0, folder_count);
+  tcase_add_loop_test(tests, full_commit, 0, folder_count);
   if (place("FUSE") != NULL) {
     tcase_add_test(tests, full_behind_the_cache);
   }

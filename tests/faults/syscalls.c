@@ -69,6 +69,9 @@ enum {
   FROM_CLOSE = BIT(MAPFILE_IO) | BIT(MAPFILE_NO_SPACE),
   FROM_RESIZE = BIT(MAPFILE_IO) | BIT(MAPFILE_NO_SPACE) | BIT(MAPFILE_BUSY) | BIT(MAPFILE_DENIED) | BIT(MAPFILE_LIMIT) |
                 BIT(MAPFILE_UNSUPPORTED),
+  FROM_WRITE = BIT(MAPFILE_IO) | BIT(MAPFILE_NO_SPACE) | BIT(MAPFILE_LIMIT) | BIT(MAPFILE_DENIED) |
+               BIT(MAPFILE_NO_MEMORY) | BIT(MAPFILE_INVALID),
+  FROM_COMMIT = FROM_WRITE | BIT(MAPFILE_UNKNOWN) | BIT(MAPFILE_CHANGED),
   FROM_NAMES = BIT(MAPFILE_NOT_FOUND) | BIT(MAPFILE_DENIED) | BIT(MAPFILE_BUSY) | BIT(MAPFILE_IO) |
                BIT(MAPFILE_NO_SPACE) | BIT(MAPFILE_UNSUPPORTED) | BIT(MAPFILE_NO_MEMORY),
   NOTHING = 0
@@ -496,6 +499,7 @@ static void borrowed(void) {
   options.flags = MAPFILE_WRITE;
   if (STEP("open_handle", MAPFILE_OK, FROM_OPEN, mapfile_open_handle(fd, &options, &file))) {
     with_view(file, "pin", MAPFILE_ANY);
+    (void)STEP("write", MAPFILE_OK, FROM_WRITE, mapfile_write(file, 5, right + 5, page, NULL));
     (void)STEP("handler_check", MAPFILE_OK, BIT(MAPFILE_UNSUPPORTED), mapfile_handler_check());
     (void)STEP("handler_rearm", MAPFILE_OK, FROM_REARM, mapfile_handler_rearm());
     close_file(file);
@@ -559,6 +563,67 @@ static void resized(void) {
     with_view(file, "pin", MAPFILE_COPY);
   }
   close_file(file);
+}
+
+/* What the file holds, as the system tells. */
+static void must_hold(const unsigned char *wanted, size_t offset, size_t length) {
+  unsigned char *bytes = malloc(length + 1);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+  must(bytes != NULL && fd >= 0 && pread(fd, bytes, length, (off_t)offset) == (ssize_t)length);
+  must(memcmp(bytes, wanted, length) == 0 && close(fd) == 0);
+  free(bytes);
+}
+
+static void write_some(mapfile *file, const char *name, size_t offset, const unsigned char *bytes, size_t length) {
+  uint64_t before = 0, after = 0;
+  size_t done = length + 1;
+
+  must(mapfile_size(file, &before) == MAPFILE_OK);
+  if (STEP(name, MAPFILE_OK, FROM_WRITE, mapfile_write(file, offset, bytes, length, &done))) {
+    must(done == length);
+  }
+  must(done <= length && mapfile_size(file, &after) == MAPFILE_OK);
+  must(after == (done > 0 && offset + done > before ? offset + done : before));
+  must_hold(bytes, offset, done);
+}
+
+static void commit_some(mapfile *file, const char *name, uint32_t flags) {
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  size_t done = 12345;
+
+  if (!STEP("pin private", MAPFILE_OK, FROM_PIN, mapfile_pin(file, 0, size, flags, &view))) {
+    return;
+  }
+  memset((unsigned char *)view.data + page, 'c', page);
+  if (STEP(name, MAPFILE_OK, FROM_COMMIT, mapfile_commit(&view, 100, 3 * page, &done))) {
+    must(done == 3 * page);
+  }
+  must(done <= 3 * page);
+  must_hold((const unsigned char *)view.data + 100, 100, done);
+  unpin(&view, MAPFILE_OK);
+}
+
+static void written_by(uint32_t access) {
+  mapfile *file = open_path(access, MAPFILE_WRITE, 0);
+  unsigned char *bytes = malloc(3 * page);
+
+  must(bytes != NULL);
+  memset(bytes, 'w', 3 * page);
+  if (file != NULL) {
+    write_some(file, "write", page - 7, bytes, 3 * page);
+    write_some(file, "write behind the end", size + page, bytes, page);
+    commit_some(file, "commit", MAPFILE_PRIVATE);
+    commit_some(file, "commit of a copy", MAPFILE_PRIVATE | MAPFILE_COPY);
+    close_file(file);
+  }
+  free(bytes);
+  must(truncate(path, (off_t)size) == 0);
+}
+
+static void written(void) {
+  written_by(MAPFILE_ACCESS_MAPPED);
+  written_by(MAPFILE_ACCESS_COPIED);
 }
 
 static int exists(const char *name) {
@@ -743,6 +808,7 @@ static const struct scenario {
     {"healed", healed, 0},
     {"another thread", another_thread, 0},
     {"resized", resized, 0},
+    {"written", written, 0},
     {"renamed", renamed, 0},
     {"idle", idle, 0},
 #if !FAULTY_SANITIZED && !HAS_OTHER_STACKS
@@ -906,41 +972,24 @@ static int fail_scenario(const struct scenario *what) {
 
 /* What the scenarios never reach is not tested. Returns the number of such calls. */
 static int find_uncovered(void) {
-  static const char *const all[] = {"open",
-                                    "close",
-                                    "fcntl",
-                                    "fstat",
-                                    "fstatvfs",
-                                    "lseek",
-                                    "getrlimit",
-                                    "madvise",
-                                    "mmap",
-                                    "poll",
-                                    "memfd_create",
-                                    "read",
-                                    "mkostemp",
-                                    "mprotect",
-                                    "munmap",
-                                    "pread",
-                                    "write",
-                                    "unlink",
-                                    "posix_fadvise",
-                                    "malloc",
-                                    "pthread_atfork",
-                                    "pthread_getattr_np",
-                                    "sendfile",
-                                    "sigaction",
-                                    "syscall",
-                                    "sysconf",
-                                    "sigaltstack",
-                                    "lstat",
-                                    "ftruncate",
-                                    "fallocate",
-                                    "rename",
-                                    "preadv",
-                                    "pthread_cond_init",
-                                    "pthread_create",
-                                    "pthread_attr_setstacksize"};
+  static const char *const all[] = {"open",           "close",
+                                    "fcntl",          "fstat",
+                                    "fstatvfs",       "lseek",
+                                    "getrlimit",      "madvise",
+                                    "mmap",           "poll",
+                                    "memfd_create",   "read",
+                                    "mkostemp",       "mprotect",
+                                    "munmap",         "pread",
+                                    "write",          "unlink",
+                                    "posix_fadvise",  "malloc",
+                                    "pthread_atfork", "pthread_getattr_np",
+                                    "sendfile",       "sigaction",
+                                    "syscall",        "sysconf",
+                                    "sigaltstack",    "lstat",
+                                    "ftruncate",      "fallocate",
+                                    "rename",         "preadv",
+                                    "pwrite",         "pthread_cond_init",
+                                    "pthread_create", "pthread_attr_setstacksize"};
   int missing = 0;
 
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

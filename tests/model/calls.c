@@ -50,6 +50,8 @@ const step_kind step_kinds[] = {{"make", step_make, 4, 0},
                                 {"remove", step_remove, 2, 0},
                                 {"rename", step_rename, 3, 0},
                                 {"resize", step_resize, 6, 1},
+                                {"write", step_write, 9, 6},
+                                {"commit", step_commit, 8, 5},
                                 {"outside_write", step_outside_write, 7, 5},
                                 {"outside_resize", step_outside_resize, 4, 0},
                                 {"outside_time", step_outside_time, 2, 0},
@@ -170,7 +172,7 @@ static const char *const counted[] = {
     "mapfile_scope_begin", "mapfile_scope_end",   "mapfile_fault_explain", "mapfile_read",
     "mapfile_find",        "mapfile_compare",     "mapfile_scan",          "mapfile_send",
     "mapfile_park",        "mapfile_remove",      "mapfile_rename",        "mapfile_fault_from_call",
-    "mapfile_resize",      "mapfile_inject"};
+    "mapfile_resize",      "mapfile_inject",      "mapfile_write",         "mapfile_commit"};
 enum { COUNTED = sizeof counted / sizeof counted[0] };
 static atomic_uint_fast64_t counts[COUNTED][MAPFILE_STALE + 1];
 

@@ -154,6 +154,10 @@ pinned *unpin_view(lane *in, world *on, unsigned slot);
 /* What mapfile_view_check may say. */
 statuses view_difference(const pinned *view);
 void close_mapfile(lane *in, world *on, opened *one);
+/* What writing there may end with, and how many bytes come before the first that cannot be written. */
+statuses write_statuses(const opened *one, uint64_t offset, uint64_t length, uint64_t *good);
+/* The library has written. */
+void written(world *on, opened *one, uint64_t offset, const unsigned char *bytes, size_t length);
 
 /* The kinds, by the files they are in. */
 #define STEP(name) void name(lane *in, world *on, uint64_t *random)
@@ -166,6 +170,7 @@ STEP(step_close);
 STEP(step_remove);
 STEP(step_rename);
 STEP(step_resize);
+STEP(step_write);
 STEP(step_outside_write);
 STEP(step_outside_resize);
 STEP(step_outside_time);
@@ -187,6 +192,7 @@ STEP(step_touch);
 STEP(step_store);
 STEP(step_fill);
 STEP(step_from_call);
+STEP(step_commit);
 /* whole.c */
 STEP(step_read);
 STEP(step_find);

@@ -626,6 +626,79 @@ void step_rename(lane *in, world *on, uint64_t *random) {
 }
 
 /*
+ * Writing
+ */
+
+static statuses write_refusals(const opened *one, uint64_t offset, uint64_t length) {
+  statuses refusals = 0;
+  if (length > UINT64_MAX - offset)
+    return ONE(MAPFILE_INVALID);
+  if (one->stream)
+    refusals |= ONE(MAPFILE_UNSUPPORTED);
+  if ((one->flags & MAPFILE_WRITE) == 0 || (one->flags & MAPFILE_IMMUTABLE) != 0)
+    refusals |= ONE(MAPFILE_DENIED);
+  if (offset > INT64_MAX || length > INT64_MAX - offset)
+    refusals |= ONE(MAPFILE_LIMIT);
+  return refusals;
+}
+
+void written(world *on, opened *one, uint64_t offset, const unsigned char *bytes, size_t length) {
+  world_write(on, one->of, offset, bytes, length);
+  if (!on->crowded && length > 0 && offset + length > one->known.size)
+    one->known.size = offset + length;
+}
+
+statuses write_statuses(const opened *one, uint64_t offset, uint64_t length, uint64_t *good) {
+  statuses refusals = write_refusals(one, offset, length);
+  *good = 0;
+  if (refusals != 0)
+    return refusals;
+  uint64_t bad = opened_first_bad(one, offset, offset + length);
+  *good = bad - offset;
+  return ONE(*good < length ? opened_bad(one, bad) : MAPFILE_OK);
+}
+
+/* Not where the size would change that others rely on, nor beyond what the model has of the file. */
+static bool draw_writing(const lane *in, const world *on, const opened *one, uint64_t *random, uint64_t *offset,
+                         uint64_t *length) {
+  window part = window_of(in, on, one->of);
+  uint64_t high = part.change_high;
+  if (on->crowded && high > one->of->size)
+    high = one->of->size;
+  if (high < part.change_low)
+    return false;
+  *offset = draw_offset(in, on, one, random);
+  *offset = *offset < part.change_low ? part.change_low : *offset > high ? high : *offset;
+  *length = draw_below(random, draw_one_in(random, 4) ? 4 * page_size : 200);
+  if (*length > high - *offset)
+    *length = high - *offset;
+  return true;
+}
+
+void step_write(lane *in, world *on, uint64_t *random) {
+  opened *one = draw_opened(on, random);
+  uint64_t offset, length, good;
+  size_t got = SIZE_MAX;
+  if (one == NULL || (world_is_vowed(on, one->of) && !opened_is_vowed(one)) ||
+      !draw_writing(in, on, one, random, &offset, &length))
+    return;
+  unsigned char *bytes = allocate(in, (size_t)length);
+  draw_bytes(bytes, (size_t)length, random);
+  uint64_t wrong = draw_below(random, 60);
+  if (wrong < 2 && length > 0)
+    offset = (wrong == 0 ? UINT64_MAX : (uint64_t)INT64_MAX) - draw_below(random, length);
+  calling(in, "mapfile_write(%sm%d, %" PRIu64 ", %" PRIu64 ")", on->prefix, opened_number(on, one), offset, length);
+  statuses allowed = write_statuses(one, offset, length, &good);
+  mapfile_status status = mapfile_write(one->file, offset, bytes, (size_t)length, &got);
+  ended(in, status, allowed);
+  EXPECT(in, got == good, "%zu bytes were written, not %" PRIu64, got, good);
+  written(on, one, offset, bytes, got);
+  free(bytes);
+  look_at_files(in, on);
+  look_at_views(in, on);
+}
+
+/*
  * Resizing
  */
 

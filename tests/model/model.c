@@ -107,15 +107,14 @@ mapfile_status opened_bad(const opened *one, uint64_t offset) {
   return one->bad[page_index(one, offset)];
 }
 
-/* The first injected byte of a range, or its end. */
-static uint64_t first_bad(const opened *one, uint64_t offset, uint64_t end) {
+uint64_t opened_first_bad(const opened *one, uint64_t offset, uint64_t end) {
   while (offset < end && opened_bad(one, offset) == MAPFILE_OK)
     offset = page_down(offset) + page_size;
   return least(offset, end);
 }
 
 bool opened_any_bad(const opened *one, uint64_t offset, uint64_t length) {
-  return first_bad(one, offset, offset + length) < offset + length;
+  return opened_first_bad(one, offset, offset + length) < offset + length;
 }
 
 bool opened_is_vowed(const opened *one) {
@@ -124,7 +123,7 @@ bool opened_is_vowed(const opened *one) {
 
 reach opened_reach(const opened *one, uint64_t offset, uint64_t length) {
   uint64_t end = offset + length, size = one->of->size;
-  uint64_t bad = first_bad(one, offset, end);
+  uint64_t bad = opened_first_bad(one, offset, end);
   uint64_t stop = most(offset, least(bad, size));
   reach found = {least(stop, end) - offset, 0};
   if (found.good == length)

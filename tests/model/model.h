@@ -78,6 +78,8 @@ bool opened_begin(opened *one, disk *of);
 void opened_end(opened *one);
 mapfile_status opened_bad(const opened *one, uint64_t offset);
 bool opened_any_bad(const opened *one, uint64_t offset, uint64_t length);
+/* The first injected byte of a range, or its end. */
+uint64_t opened_first_bad(const opened *one, uint64_t offset, uint64_t end);
 /* Whether nothing may change what is in the file. */
 bool opened_is_vowed(const opened *one);
 

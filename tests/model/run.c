@@ -375,7 +375,12 @@ static int look_at_counts_met(uint64_t calls) {
                 {"mapfile_compare", MAPFILE_IO},
                 {"mapfile_scan", MAPFILE_IO},
                 {"mapfile_scan", MAPFILE_TRUNCATED},
-                {"mapfile_send", MAPFILE_IO}};
+                {"mapfile_send", MAPFILE_IO},
+                {"mapfile_write", MAPFILE_OK},
+                {"mapfile_write", MAPFILE_IO},
+                {"mapfile_write", MAPFILE_DENIED},
+                {"mapfile_commit", MAPFILE_OK},
+                {"mapfile_commit", MAPFILE_TRUNCATED}};
   const uint64_t enough = 20000;
   int missing = 0;
   for (size_t i = 0; calls >= enough && i < sizeof wanted / sizeof wanted[0]; i++) {

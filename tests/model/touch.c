@@ -392,6 +392,86 @@ void step_store(lane *in, world *on, uint64_t *random) {
 }
 
 /*
+ * Committing
+ */
+
+/* Some part of a view, by a range of the file. In a crowd: of what is the lane's own to change. */
+static bool draw_committed(const lane *in, const world *on, const pinned *view, uint64_t *random, uint64_t *from,
+                           uint64_t *end) {
+  window part = window_of(in, on, view->by->of);
+  if (!draw_part(view, random, from, end))
+    return false;
+  uint64_t high = on->crowded && view->by->of->size < part.change_high ? view->by->of->size : part.change_high;
+  *from = *from < part.change_low ? part.change_low : *from;
+  *end = *end > high ? high : *end;
+  return *from < *end;
+}
+
+/* What the view shows there, up to the first page that cannot be reached. Returns where that is, or end. */
+static uint64_t load_part(lane *in, const world *on, pinned *view, uint64_t from, uint64_t end, unsigned char *bytes,
+                          mapfile_status *cause) {
+  moving range = {view_at(view, from), bytes, (size_t)(end - from)};
+  mapfile_fault fault = MAPFILE_FAULT_INIT;
+  mapfile_status status = mapfile_try(view->by->file, NULL, load, &range, &fault);
+  *cause = status;
+  if (status != MAPFILE_OK)
+    *cause = explain(in, &fault);
+  settle_range(in, on, view, from, end, bytes, status != MAPFILE_OK ? &fault : NULL, *cause);
+  if (status == MAPFILE_OK)
+    return end;
+  return page_down(fault.offset) > from ? page_down(fault.offset) : from;
+}
+
+static void commit(lane *in, world *on, pinned *view, unsigned slot, uint64_t from, uint64_t end) {
+  opened *one = view->by;
+  mapfile_status cause;
+  size_t length = (size_t)(end - from), got = SIZE_MAX;
+  uint64_t good;
+  unsigned char *bytes = allocate(in, length);
+  uint64_t reached = load_part(in, on, view, from, end, bytes, &cause);
+  calling(in, "mapfile_commit(%sv%u, %" PRIu64 " + %zu)", on->prefix, slot, from, length);
+  statuses allowed = write_statuses(one, from, length, &good);
+  /* A page that cannot be read comes before one that cannot be written, or is the same. */
+  if (good > reached - from) {
+    allowed = ONE(cause);
+    good = reached - from;
+  }
+  mapfile_status status = mapfile_commit(&view->view, (size_t)(from - view->offset), length, &got);
+  ended(in, status, allowed);
+  EXPECT(in, got == good, "%zu bytes were written, not %" PRIu64, got, good);
+  written(on, one, from, bytes, got);
+  free(bytes);
+}
+
+static void commit_wrongly(lane *in, const pinned *view, uint64_t *random) {
+  mapfile_view none = MAPFILE_VIEW_INIT;
+  size_t got = SIZE_MAX;
+  bool unpinned = draw_one_in(random, 3);
+  calling(in, "mapfile_commit(%s)", unpinned ? "a view that is not pinned" : "more than the view");
+  ended(in, mapfile_commit(unpinned ? &none : &view->view, view->length, 1, &got), ONE(MAPFILE_INVALID));
+  EXPECT(in, got == 0, "%zu bytes were written", got);
+}
+
+void step_commit(lane *in, world *on, uint64_t *random) {
+  unsigned slot;
+  uint64_t from, end;
+  pinned *view = draw_view(in, on, random, &slot);
+  /* Most are not private. */
+  for (int i = 0; i < 16 && view != NULL && (view->flags & MAPFILE_PRIVATE) == 0; i++)
+    view = draw_view(in, on, random, &slot);
+  if (view == NULL || (world_is_vowed(on, view->by->of) && !opened_is_vowed(view->by)))
+    return;
+  bool is_private = (view->flags & MAPFILE_PRIVATE) != 0;
+  if (draw_one_in(random, 16))
+    commit_wrongly(in, view, random);
+  if (!is_private || !draw_committed(in, on, view, random, &from, &end))
+    return;
+  commit(in, on, view, slot, from, end);
+  look_at_files(in, on);
+  look_at_views(in, on);
+}
+
+/*
  * EFAULT made a record
  */
 

@@ -34,10 +34,10 @@
 #define HAVE_HEAP_COUNT 0
 #endif
 
-extern const conf_group conf_special, conf_unmappable, conf_signals, conf_stacks, conf_posix_names;
+extern const conf_group conf_special, conf_unmappable, conf_signals, conf_stacks, conf_posix_names, conf_posix_writing;
 
-const conf_group *const conf_platform_groups[] = {&conf_special, &conf_unmappable,  &conf_signals,
-                                                  &conf_stacks,  &conf_posix_names, NULL};
+const conf_group *const conf_platform_groups[] = {&conf_special,     &conf_unmappable,    &conf_signals, &conf_stacks,
+                                                  &conf_posix_names, &conf_posix_writing, NULL};
 
 const bool conf_fills_maps = true;
 const bool conf_has_in_page = false;
