@@ -125,17 +125,18 @@ enum { OS_MOST_PARTS = 2 };
 
 /* The same into several places, by one call to the system where it has one. *done counts over all. */
 mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *parts, unsigned count, size_t *done);
+
+/* Read once from where the handle stands (a file's handle that has no position: from offset), waiting for data; *done 0
+   is the end. */
+mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
+/* Write all to a handle; *done is always set. */
+mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done);
 /* Write until length bytes or an error; *done is always set. The file grows as needed, the position does not move.
    LIMIT: as os_set_size, without a signal. UNKNOWN: the memory could not be read; perhaps more of it than *done was
    written. */
 mapfile_status os_write_at(intptr_t handle, uint64_t offset, const void *buffer, size_t length, size_t *done);
 /* UNSUPPORTED: whatever offset is asked for, it writes at the end of the file. */
 mapfile_status os_writes_where_asked(intptr_t handle);
-/* Read once from where the handle stands (a file's handle that has no position: from offset), waiting for data; *done 0
-   is the end. */
-mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done);
-/* Write all to a handle; *done is always set. */
-mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done);
 /* Send from file to handle inside the kernel, once; *done is always set, 0 with OK at the end of the file.
    UNSUPPORTED: this pair cannot, copy through memory instead. */
 mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intptr_t handle, size_t *done);

@@ -317,7 +317,54 @@ mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *pa
   return read_rest(handle, offset, parts, count, done);
 }
 
-/* The same for writing. EINVAL: a descriptor that takes only whole blocks. */
+/* A descriptor opened with O_NONBLOCK is waited for here, where waiting is what the caller asked for. */
+static mapfile_status wait_readable(int descriptor) {
+  struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+  while (poll(&wanted, 1, -1) < 0)
+    if (errno != EINTR)
+      return status_of_reading(errno);
+  return MAPFILE_OK;
+}
+
+/* Reads before it waits: a FIFO that nobody has open for writing is at its end, and is not waited for. */
+mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done) {
+  mapfile_status status = MAPFILE_OK;
+  (void)offset;
+  *done = 0;
+  while (status == MAPFILE_OK) {
+    ssize_t got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE);
+    if (got >= 0) {
+      *done = (size_t)got;
+      return MAPFILE_OK;
+    }
+    if (errno == EAGAIN)
+      status = wait_readable((int)handle);
+    else if (errno != EINTR)
+      status = status_of_reading(errno);
+  }
+  return status;
+}
+
+static mapfile_status status_of_receiver(int error) {
+  return error == EBADF ? mf_status_from_errno(EACCES) : mf_status_from_errno(error);
+}
+
+mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done) {
+  *done = 0;
+  if (!is_descriptor(handle))
+    return status_of_receiver(EBADF);
+  while (*done < length) {
+    size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
+    ssize_t got = write((int)handle, (const char *)buffer + *done, want);
+    if (got < 0 && errno != EINTR)
+      return status_of_receiver(errno);
+    if (got > 0)
+      *done += (size_t)got;
+  }
+  return MAPFILE_OK;
+}
+
+/* What writing reports is about the bytes too. EINVAL: a descriptor that takes only whole blocks. */
 static mapfile_status status_of_writing(int error) {
   mapfile_status status = mf_status_from_errno(error);
   if (error == EFAULT)
@@ -366,53 +413,6 @@ mapfile_status os_writes_where_asked(intptr_t handle) {
     return mf_status_from_errno(errno);
   mf_set_native_error(0);
   return (how & O_APPEND) != 0 ? MAPFILE_UNSUPPORTED : MAPFILE_OK;
-}
-
-/* A descriptor opened with O_NONBLOCK is waited for here, where waiting is what the caller asked for. */
-static mapfile_status wait_readable(int descriptor) {
-  struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-  while (poll(&wanted, 1, -1) < 0)
-    if (errno != EINTR)
-      return status_of_reading(errno);
-  return MAPFILE_OK;
-}
-
-/* Reads before it waits: a FIFO that nobody has open for writing is at its end, and is not waited for. */
-mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, size_t length, size_t *done) {
-  mapfile_status status = MAPFILE_OK;
-  (void)offset;
-  *done = 0;
-  while (status == MAPFILE_OK) {
-    ssize_t got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE);
-    if (got >= 0) {
-      *done = (size_t)got;
-      return MAPFILE_OK;
-    }
-    if (errno == EAGAIN)
-      status = wait_readable((int)handle);
-    else if (errno != EINTR)
-      status = status_of_reading(errno);
-  }
-  return status;
-}
-
-static mapfile_status status_of_receiver(int error) {
-  return error == EBADF ? mf_status_from_errno(EACCES) : mf_status_from_errno(error);
-}
-
-mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t length, size_t *done) {
-  *done = 0;
-  if (!is_descriptor(handle))
-    return status_of_receiver(EBADF);
-  while (*done < length) {
-    size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
-    ssize_t got = write((int)handle, (const char *)buffer + *done, want);
-    if (got < 0 && errno != EINTR)
-      return status_of_receiver(errno);
-    if (got > 0)
-      *done += (size_t)got;
-  }
-  return MAPFILE_OK;
 }
 
 mapfile_status os_send_file(intptr_t file, uint64_t offset, size_t length, intptr_t handle, size_t *done) {

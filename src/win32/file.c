@@ -463,45 +463,6 @@ mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *pa
   return MAPFILE_OK;
 }
 
-/* UNKNOWN: the memory to be written could not be read. A place that no file of this file system has is a wrong
-   parameter, as in os_set_size. */
-static mapfile_status status_of_writing(DWORD error) {
-  mapfile_status status = win_status_from_error(error);
-  switch (error) {
-  case ERROR_NOACCESS:
-  case ERROR_SWAPERROR:
-  case ERROR_INVALID_USER_BUFFER:
-    return MAPFILE_UNKNOWN;
-  case ERROR_INVALID_PARAMETER:
-    return MAPFILE_LIMIT;
-  }
-  return status == MAPFILE_NOT_FOUND || status == MAPFILE_EXISTS ? MAPFILE_IO : status;
-}
-
-mapfile_status os_write_at(intptr_t handle, uint64_t offset, const void *buffer, size_t length, size_t *done) {
-  *done = 0;
-  HANDLE event = length > 0 ? win_thread_event() : NULL;
-  if (length > 0 && event == NULL)
-    return win_status_of_last_error();
-  while (*done < length) {
-    size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
-    DWORD put = 0;
-    OVERLAPPED at = overlapped_at(offset + *done, event);
-    BOOL begun = WriteFile((HANDLE)handle, (const char *)buffer + *done, (DWORD)want, NULL, &at);
-    DWORD error = finish(begun, (HANDLE)handle, &at, &put);
-    if (error != 0 || put == 0)
-      return status_of_writing(error != 0 ? error : ERROR_WRITE_FAULT);
-    *done += put;
-  }
-  return MAPFILE_OK;
-}
-
-/* A handle that may write anywhere heeds the offset, whatever else it may do. */
-mapfile_status os_writes_where_asked(intptr_t handle) {
-  (void)handle;
-  return MAPFILE_OK;
-}
-
 /* Begin at the handle's position, where it has one, else at offset; to a pipe neither matters. */
 static DWORD read_once(HANDLE handle, uint64_t offset, void *buffer, DWORD length, DWORD *got) {
   if (is_synchronous(handle))
@@ -578,6 +539,45 @@ mapfile_status os_write_stream(intptr_t native, const void *buffer, size_t lengt
     if (written == 0)
       most = want / 2;
   }
+  return MAPFILE_OK;
+}
+
+/* UNKNOWN: the memory to be written could not be read. A place that no file of this file system has is a wrong
+   parameter, as in os_set_size. */
+static mapfile_status status_of_writing(DWORD error) {
+  mapfile_status status = win_status_from_error(error);
+  switch (error) {
+  case ERROR_NOACCESS:
+  case ERROR_SWAPERROR:
+  case ERROR_INVALID_USER_BUFFER:
+    return MAPFILE_UNKNOWN;
+  case ERROR_INVALID_PARAMETER:
+    return MAPFILE_LIMIT;
+  }
+  return status == MAPFILE_NOT_FOUND || status == MAPFILE_EXISTS ? MAPFILE_IO : status;
+}
+
+mapfile_status os_write_at(intptr_t handle, uint64_t offset, const void *buffer, size_t length, size_t *done) {
+  *done = 0;
+  HANDLE event = length > 0 ? win_thread_event() : NULL;
+  if (length > 0 && event == NULL)
+    return win_status_of_last_error();
+  while (*done < length) {
+    size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
+    DWORD put = 0;
+    OVERLAPPED at = overlapped_at(offset + *done, event);
+    BOOL begun = WriteFile((HANDLE)handle, (const char *)buffer + *done, (DWORD)want, NULL, &at);
+    DWORD error = finish(begun, (HANDLE)handle, &at, &put);
+    if (error != 0 || put == 0)
+      return status_of_writing(error != 0 ? error : ERROR_WRITE_FAULT);
+    *done += put;
+  }
+  return MAPFILE_OK;
+}
+
+/* A handle that may write anywhere heeds the offset, whatever else it may do. */
+mapfile_status os_writes_where_asked(intptr_t handle) {
+  (void)handle;
   return MAPFILE_OK;
 }
 

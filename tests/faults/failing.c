@@ -219,18 +219,18 @@ static int note_made(int descriptor, const char *name) {
     FAIL_OR("preadv", ERRORS(EIO, EINTR, ENOMEM, ENOSYS), __real_##name(descriptor, places, count, offset)); \
   }
 
-#define PWRITE(name, offset_type)                                                                                  \
-  ssize_t __real_##name(int descriptor, const void *buffer, size_t length, offset_type offset);                    \
-  ssize_t __wrap_##name(int descriptor, const void *buffer, size_t length, offset_type offset);                    \
-  ssize_t __wrap_##name(int descriptor, const void *buffer, size_t length, offset_type offset) {                   \
-    TRANSFER("pwrite", ERRORS(EIO, EINTR, FAIL_SHORT, ENOSPC, EFBIG, EFAULT, EROFS, ENOENT), length, REAL_##name); \
-  }
-
 #define SENDFILE(name, offset_type)                                                                   \
   ssize_t __real_##name(int out, int in, offset_type *offset, size_t length);                         \
   ssize_t __wrap_##name(int out, int in, offset_type *offset, size_t length);                         \
   ssize_t __wrap_##name(int out, int in, offset_type *offset, size_t length) {                        \
     TRANSFER("sendfile", ERRORS(EIO, EINTR, FAIL_SHORT, EINVAL, ENOMEM, EPIPE), length, REAL_##name); \
+  }
+
+#define PWRITE(name, offset_type)                                                                                  \
+  ssize_t __real_##name(int descriptor, const void *buffer, size_t length, offset_type offset);                    \
+  ssize_t __wrap_##name(int descriptor, const void *buffer, size_t length, offset_type offset);                    \
+  ssize_t __wrap_##name(int descriptor, const void *buffer, size_t length, offset_type offset) {                   \
+    TRANSFER("pwrite", ERRORS(EIO, EINTR, FAIL_SHORT, ENOSPC, EFBIG, EFAULT, EROFS, ENOENT), length, REAL_##name); \
   }
 
 #define LSEEK(name, offset_type)                                                             \
@@ -256,10 +256,10 @@ static int note_made(int descriptor, const char *name) {
 
 #define REAL_pread(size) __real_pread(descriptor, buffer, size, offset)
 #define REAL_pread64(size) __real_pread64(descriptor, buffer, size, offset)
-#define REAL_pwrite(size) __real_pwrite(descriptor, buffer, size, offset)
-#define REAL_pwrite64(size) __real_pwrite64(descriptor, buffer, size, offset)
 #define REAL_sendfile(size) __real_sendfile(out, in, offset, size)
 #define REAL_sendfile64(size) __real_sendfile64(out, in, offset, size)
+#define REAL_pwrite(size) __real_pwrite(descriptor, buffer, size, offset)
+#define REAL_pwrite64(size) __real_pwrite64(descriptor, buffer, size, offset)
 
 OPEN(open)
 FCNTL(fcntl)
@@ -286,21 +286,21 @@ PREAD(pread, long)
 PREAD(pread64, off_t)
 PREADV(preadv, long)
 PREADV(preadv64, off_t)
-PWRITE(pwrite, long)
-PWRITE(pwrite64, off_t)
 SENDFILE(sendfile, long)
 SENDFILE(sendfile64, off_t)
 FADVISE(posix_fadvise, long)
 FADVISE(posix_fadvise64, off_t)
+PWRITE(pwrite, long)
+PWRITE(pwrite64, off_t)
 #else
 FTRUNCATE(ftruncate, off_t)
 FALLOCATE(fallocate, off_t)
 LSEEK(lseek, off_t)
 PREAD(pread, off_t)
 PREADV(preadv, off_t)
-PWRITE(pwrite, off_t)
 SENDFILE(sendfile, off_t)
 FADVISE(posix_fadvise, off_t)
+PWRITE(pwrite, off_t)
 #endif
 
 int __real_close(int descriptor);
