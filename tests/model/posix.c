@@ -76,6 +76,10 @@ void platform_remove_inner_folder(const char *path) {
   rmdir(path);
 }
 
+bool platform_cuts_offsets(void) {
+  return sizeof(void *) == 4 && getenv("MAPFILE_TEST_EMULATOR") != NULL;
+}
+
 /*
  * Files
  */
