@@ -52,7 +52,7 @@ check_foreign() {
   "$triplet-gcc-12" -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror -O2 -fPIC -shared \
     -o mend-qemu.so "$SOURCE/tests/emulated/qemu.c"
   export QEMU_SET_ENV=LD_PRELOAD=$PWD/mend-qemu.so MAPFILE_TEST_EMULATOR=qemu
-  slow_tests 10
+  slow_tests 20
   make_check || bad=1
   if [ ${#check_variables[@]} = 0 ]; then
     export MAPFILE_TEST_LIBRARY=$PWD/.libs/libmapfile.so.0 MAPFILE_TEST_LOADER=$PWD/tests/hosts/dlopen
