@@ -10,14 +10,14 @@ SOURCE=$WORK/source
 QUICK_PACKAGES=(gcc g++ libc6-dev make autoconf automake libtool pkg-config check)
 FULL_PACKAGES=(clang libclang-rt-14-dev clang-format lld valgrind xz-utils
   gcc-12-multilib musl-tools
-  gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
   fuse3 libfuse3-dev e2fsprogs mount
   libsigsegv-dev libglib2.0-dev libapr1-dev libboost-dev
   spin golang-go "default-jdk-headless|openjdk-17-jdk-headless" python3
   groff-base shellcheck)
 
 . "$TOP/scripts/windows.sh"
-FULL_PACKAGES+=("${WINDOWS_PACKAGES[@]}")
+. "$TOP/scripts/foreign.sh"
+FULL_PACKAGES+=("${FOREIGN_PACKAGES[@]}" "${WINDOWS_PACKAGES[@]}")
 
 QUICK_STAGES="bootstrap headers readme build gcc here"
 
@@ -39,6 +39,9 @@ jump            bootstrap   600 recovery by a jump from the handler: make check
 hooks           bootstrap   600 hosts with little address space, without a unified cache, whose maps fail: simulated
 m32             build       600 32-bit x86: make check
 aarch64         build       900 aarch64 under qemu: make check
+armhf           build       900 32-bit ARM under qemu: make check
+s390x           build       900 s390x, big-endian, under qemu: make check
+ppc64le         build       900 ppc64le with pages of 64 KiB, under qemu: make check
 win32           bootstrap  1500 Windows, i686: build, and make check under Wine 10
 win64           bootstrap  1200 Windows, x86-64: build, and make check under Wine 8
 wine10          win64      1500 the same under Wine 10
@@ -449,7 +452,7 @@ kernel_headers() {
 # without being installed, since the architecture need not be enabled on this system for that. Sets check_variables for
 # configure; fails where they cannot be had.
 fetch_check() {
-  local root=$WORK/$1 package lib=$WORK/$1/files/usr/lib/$2 mirror
+  local root=$WORK/check-$1 package lib=$WORK/check-$1/files/usr/lib/$2 mirror
   local -a apt_options
   check_variables=(CHECK_CFLAGS="-I$root/files/usr/include"
     CHECK_LIBS="$lib/libcheck.a $lib/libsubunit.a -lm -lrt -pthread")
@@ -507,42 +510,6 @@ stage_musl() {
   unset MAPFILE_TEST_LIBRARY MAPFILE_TEST_LOADER
   run_tap conformance ./mapfile-conformance --tap "$TMPDIR" || bad=1
   return $bad
-}
-
-# Programs of another processor, run by qemu: where the kernel does not know how, it learns it in a user namespace of
-# our own, so that nothing outside is changed.
-enter_foreign() {
-  local qemu=$1 magic=$2 program=$3
-  ! "$program" 2>/dev/null || return 0
-  [ -z "${MF_FOREIGN:-}" ] || skip "the kernel does not start programs through $qemu"
-  export MF_FOREIGN=yes
-  unshare --user --map-root-user --mount mount -t binfmt_misc none /proc/sys/fs/binfmt_misc ||
-    skip "programs for another processor cannot be started here: no binfmt_misc in a user namespace"
-  trap - EXIT
-  # shellcheck disable=SC2016 # the inner shell fills these in
-  exec unshare --user --map-root-user --mount --propagation private bash -c '
-    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && printf "%s" "$1" >/proc/sys/fs/binfmt_misc/register
-    exec bash "$2" --stage "$3"' enter ":foreign:M::$magic:$qemu:POCF" "$TOP/scripts/check" "$STAGE"
-}
-
-stage_aarch64() {
-  need_commands aarch64-linux-gnu-gcc-12 qemu-aarch64-static
-  local magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
-  local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-  export QEMU_LD_PREFIX=/usr/aarch64-linux-gnu
-  echo 'int main(void) { return 0; }' >"$TMPDIR/empty.c"
-  aarch64-linux-gnu-gcc-12 -o "$TMPDIR/empty" "$TMPDIR/empty.c"
-  enter_foreign "$(command -v qemu-aarch64-static)" "$magic:$mask" "$TMPDIR/empty"
-  check_for arm64 aarch64-linux-gnu
-  build_in aarch64 --host=aarch64-linux-gnu CC=aarch64-linux-gnu-gcc-12 CXX=no PKG_CONFIG=false "${check_variables[@]}"
-  borrow_faultfs aarch64
-  slow_tests 10
-  # qemu hands a signal's context over without the record that tells a read from a write, and enforces no limit of
-  # address space: most cases look at one or the other.
-  note_skip "conformance and real faults" "qemu does not tell reads from writes, nor keep RLIMIT_AS"
-  count 0 0 1
-  make_check TESTS="tests/conformance/pure tests/hosts/dlopen tests/stress/pins tests/stress/scopes \
-    tests/stress/writes tests/examples/search.sh"
 }
 
 stage_here() {

@@ -406,15 +406,15 @@ mapfile_status os_fault_prepare_thread(uint32_t flags) {
    program's name and some random bytes above its first frame, so its top is known without either. */
 static bool main_stack_bounds(uintptr_t *low, uintptr_t *high) {
 #ifdef __linux__
-  const uintptr_t most = sizeof(void *) > 4 ? (uintptr_t)1 << 30 : (uintptr_t)64 << 20;
+  const uintptr_t most = sizeof(void *) > 4 ? (uintptr_t)1 << 30 : (uintptr_t)64 << 20, usual = (uintptr_t)8 << 20;
   struct rlimit limit;
-  uintptr_t room = most, here = (uintptr_t)__builtin_frame_address(0);
+  uintptr_t room = usual, here = (uintptr_t)__builtin_frame_address(0);
   uintptr_t name = (uintptr_t)getauxval(AT_EXECFN), random = (uintptr_t)getauxval(AT_RANDOM);
   uintptr_t top = name > random ? name : random;
   if (getpid() != (pid_t)syscall(SYS_gettid) || top <= here)
     return false;
-  if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < most)
-    room = (uintptr_t)limit.rlim_cur;
+  if (getrlimit(RLIMIT_STACK, &limit) == 0)
+    room = limit.rlim_cur < most ? (uintptr_t)limit.rlim_cur : most;
   /* Not this stack after all: a process forked by another thread than the main one runs on that thread's stack. */
   if (top - here > room)
     return false;

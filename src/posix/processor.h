@@ -13,6 +13,7 @@
 
 #include "../os.h"
 
+#include <string.h>
 #include <ucontext.h>
 #if defined(__x86_64__) || defined(__i386__)
 #include <x86intrin.h>
@@ -95,6 +96,17 @@ static inline void processor_clean(void) {
 static inline uint32_t processor_access(const ucontext_t *context) {
 #if defined(__linux__) && (defined(__i386__) || defined(__x86_64__))
   return (context->uc_mcontext.gregs[REG_ERR] & 2) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+#elif defined(__linux__) && defined(__arm__)
+  /* Where the trap is 14 the error code is the fault status register, whose bit 11 says that it was a write. */
+  if (context->uc_mcontext.trap_no != 14)
+    return MAPFILE_FAULT_UNKNOWN;
+  return (context->uc_mcontext.error_code & (1u << 11)) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
+#elif defined(__linux__) && defined(__powerpc64__)
+  /* After a data storage interrupt bit 25 of DSISR says that it was a store. */
+  enum { TRAP = 40, DSISR = 42, DATA_STORAGE = 0x300 };
+  if ((context->uc_mcontext.gp_regs[TRAP] & ~0xfUL) != DATA_STORAGE)
+    return MAPFILE_FAULT_UNKNOWN;
+  return (context->uc_mcontext.gp_regs[DSISR] & (1UL << 25)) != 0 ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
 #else
   (void)context;
   return MAPFILE_FAULT_UNKNOWN;
@@ -123,9 +135,9 @@ static inline uintptr_t processor_stack_pointer(const ucontext_t *context) {
 
 #endif
 
-/* The kernel gives a handler the processor's usual floating-point modes on x86 (rounding, precision, traps) and no
-   exception flags, where the ABI has a function keep its caller's: a jump out of the handler must put back those of the
-   interrupted code. The other processors' modes stay as they are. */
+/* The kernel gives a handler the processor's usual floating-point modes on x86 and powerpc (rounding, precision, traps)
+   and no exception flags, where the ABI has a function keep its caller's: a jump out of the handler must put back those
+   of the interrupted code. The other processors' modes stay as they are. */
 #if defined(__linux__) && (defined(__x86_64__) || defined(__i386__))
 
 /* The register stack stays empty, as the handler has it. A flag whose trap is on would be an exception at the next
@@ -178,6 +190,26 @@ static inline void processor_restore_modes(const ucontext_t *context) {
     uint32_t vector_control = state->vector_control;
     __asm__ volatile("ldmxcsr %0" ::"m"(vector_control));
   }
+}
+
+#elif defined(__linux__) && defined(__powerpc64__)
+
+static inline void processor_restore_modes(const ucontext_t *context) {
+  /* The register comes after the 32 of numbers. A flag whose trap is on would be an exception at once. */
+  const uint64_t invalid_trap = 0x80, invalid_flags = 0x01f80700, other_traps = 0x78;
+  double control;
+  uint64_t bits;
+  memcpy(&bits, &context->uc_mcontext.fp_regs[32], sizeof bits);
+  if ((bits & invalid_trap) != 0)
+    bits &= ~invalid_flags;
+  bits &= ~((bits & other_traps) << 22);
+  memcpy(&control, &bits, sizeof control);
+#ifdef _ARCH_PWR6
+  /* All 64 bits, with the mode of decimal numbers. */
+  __asm__ volatile("mtfsf 255,%0,1,0" ::"d"(control));
+#else
+  __asm__ volatile("mtfsf 255,%0" ::"d"(control));
+#endif
 }
 
 #else

@@ -249,12 +249,14 @@ void conf_expect_record(const char *file_name, int line, const mapfile_fault *fa
 #define EXPECT_RECORD(fault, file, address, offset, access) \
   conf_expect_record(__FILE__, __LINE__, (fault), (file), (address), (offset), (access))
 
-/* Does the processor report the very byte, or only its page? */
-#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
+/* Does the processor report the very byte, and whether it was written, or only its page? */
+#if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__arm__) || defined(__powerpc64__)
 #define CONF_EXACT 1
 #else
 #define CONF_EXACT 0
 #endif
+/* Is told, the address of a fault, that of this byte, or at least of its page where the processor tells no more? */
+bool conf_is_place(const void *told, const void *byte);
 #if defined(__x86_64__) || defined(__i386__)
 #define CONF_X86 1
 #else
@@ -321,6 +323,9 @@ bool conf_bears_alignment_flag(void);
 
 /* Has the library been built for tests, and told to take this host for another (src/hooks.h)? */
 bool conf_hooked(const char *hook);
+/* Does an emulator run this program, as MAPFILE_TEST_EMULATOR says? It may leave out what the processor itself tells:
+   that a fault was a read or a write. */
+bool conf_emulated(void);
 
 /* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
 const char *conf_instrument(void);

@@ -552,7 +552,8 @@ static void idle_long_times(void) {
 
 static void use_idle_in_child(void *argument) {
   mapfile *file = argument;
-  uint64_t parks = conf_stats(file).parks;
+  /* An emulator may have threads of its own. */
+  uint64_t parks = conf_stats(file).parks, threads = conf_emulated() ? threads_now() : 1;
   look_at_all(file, SIZE);
   wait_for_release(file, parks);
   mapfile *other = open_idle(conf_path("file"), IDLE_MS);
@@ -560,7 +561,7 @@ static void use_idle_in_child(void *argument) {
   look_at_all(other, SIZE);
   wait_for_release(other, 0);
   conf_close(other);
-  wait_for_threads(1);
+  wait_for_threads(threads);
 }
 
 /* The thread does not exist in a child; one is started there when it is needed. */

@@ -20,6 +20,11 @@ static unsigned char *room(size_t size) {
   return bytes;
 }
 
+/* The page that is bad in a damaged file begins here. */
+static uint64_t middle(uint64_t size) {
+  return (size / 2 + conf_page - 1) / conf_page * conf_page;
+}
+
 /* whole-read */
 
 static void read_ranges(void) {
@@ -94,19 +99,20 @@ static void read_damaged(void) {
 static void read_causes(void) {
   static const mapfile_status causes[] = {MAPFILE_TRUNCATED, MAPFILE_IO, MAPFILE_NO_SPACE, MAPFILE_POISONED};
   unsigned char buffer[100];
-  mapfile *file = conf_open(conf_make("file", 100000), 0);
+  const uint64_t bad = 12 * conf_page + 848;
+  mapfile *file = conf_open(conf_make("file", 2 * bad), 0);
   for (unsigned i = 0; i < sizeof causes / sizeof causes[0]; i++) {
     size_t done = 1;
     uint64_t found = 0, far = 0;
     int order = 0;
-    EXPECT_STATUS(mapfile_inject(file, 50000, 1, causes[i]), MAPFILE_OK);
-    EXPECT_STATUS(mapfile_read(file, 50000, buffer, 100, &done), causes[i]);
-    EXPECT_STATUS(mapfile_compare(file, 50000, buffer, 100, &order, &done), causes[i]);
-    EXPECT_STATUS(mapfile_find(file, 50000, 100, "x", 1, &found, &far), causes[i]);
+    EXPECT_STATUS(mapfile_inject(file, bad, 1, causes[i]), MAPFILE_OK);
+    EXPECT_STATUS(mapfile_read(file, bad, buffer, 100, &done), causes[i]);
+    EXPECT_STATUS(mapfile_compare(file, bad, buffer, 100, &order, &done), causes[i]);
+    EXPECT_STATUS(mapfile_find(file, bad, 100, "x", 1, &found, &far), causes[i]);
     EXPECT_STATUS(mapfile_read(file, 0, buffer, 100, &done), MAPFILE_OK);
     EXPECT_STATUS(mapfile_inject(file, 0, MAPFILE_TO_END, MAPFILE_OK), MAPFILE_OK);
-    EXPECT_STATUS(mapfile_read(file, 50000, buffer, 100, &done), MAPFILE_OK);
-    EXPECT(conf_is_pattern(buffer, 100, 50000));
+    EXPECT_STATUS(mapfile_read(file, bad, buffer, 100, &done), MAPFILE_OK);
+    EXPECT(conf_is_pattern(buffer, 100, bad));
   }
   conf_close(file);
 }
@@ -232,7 +238,7 @@ static void find_against_naive(void) {
 static void find_damaged(void) {
   for (unsigned s = 2; s < SIZES; s++) {
     unsigned char needle[50];
-    uint64_t found = 0, done = 0, bad = sizes[s] / 2 / conf_page * conf_page;
+    uint64_t found = 0, done = 0, bad = middle(sizes[s]);
     const char *path = conf_make("file", sizes[s]);
     mapfile *file = conf_open(path, 0);
     if (conf_faulty == CONF_REAL)
@@ -355,7 +361,7 @@ static void compare_edges(void) {
 static void compare_damaged(void) {
   unsigned char *buffer = room(LARGEST);
   for (unsigned s = 2; s < SIZES; s++) {
-    size_t size = (size_t)sizes[s], done = 0, bad = size / 2 / conf_page * conf_page;
+    size_t size = (size_t)sizes[s], done = 0, bad = (size_t)middle(size);
     const char *path = conf_make("file", size);
     mapfile *file = conf_open(path, 0);
     int order = 9;
@@ -462,7 +468,7 @@ static mapfile_status MAPFILE_CALL take_careful_chunk(void *argument, const void
 static void scan_damaged(void) {
   for (unsigned s = 2; s < SIZES; s++)
     for (uint32_t flags = 0; flags < 4; flags++) {
-      uint64_t bad = sizes[s] / 2 / conf_page * conf_page, done = 1;
+      uint64_t bad = middle(sizes[s]), done = 1;
       walk progress = {.next = 0};
       const char *path = conf_make("file", sizes[s]);
       mapfile *file = conf_open(path, 0);
@@ -522,7 +528,7 @@ static void scan_copy_never_jumps(void) {
   const char *path = conf_make("file", 1000000);
   mapfile *file = conf_open(path, 0);
   walk progress = {.next = 0};
-  uint64_t done = 1, bad = 123 * conf_page;
+  uint64_t done = 1, bad = middle(1000000);
   if (conf_faulty == CONF_REAL)
     conf_truncate(path, bad);
   else

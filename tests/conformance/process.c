@@ -432,6 +432,8 @@ static void fork_amid_threads(void) {
   conf_thread threads[3];
   worker work[3];
   const char *instrument = conf_instrument();
+  if (conf_emulated())
+    conf_not_testable("a child forked while another thread holds a lock of the emulator's waits for it for ever");
   shared_path = conf_make("file", SIZE);
   mapfile *file = conf_open(shared_path, 0);
   int forks = instrument != NULL ? 5 : 40;
@@ -602,8 +604,7 @@ static void access_released(void) {
   conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_PRIVATE, &view);
   const void *data = view.data;
   EXPECT_STATUS(mapfile_try(file, &view, release_and_touch, &view, &fault), MAPFILE_RELEASED);
-  EXPECT(fault.address == (const unsigned char *)data + 3);
-  EXPECT_UINT(fault.offset, 3);
+  EXPECT_RECORD(&fault, file, (const unsigned char *)data + 3, 3, MAPFILE_FAULT_READ);
   conf_close(file);
 }
 

@@ -34,6 +34,9 @@ int pattern_holds(const void *buffer, size_t length, uint64_t offset);
 /* Make folder/name with size bytes of the pattern and return its path, which the caller frees. */
 char *make_file(const char *folder, const char *name, uint64_t size);
 
+/* Does the record say so, or does the processor, or its emulator (MAPFILE_TEST_EMULATOR), not tell? */
+int access_is(const mapfile_fault *fault, uint32_t access);
+
 /* One access of one byte in a scope. */
 mapfile_status touch_read(mapfile *file, const mapfile_view *view, uint64_t offset, mapfile_fault *fault);
 mapfile_status touch_write(mapfile *file, const mapfile_view *view, uint64_t offset, mapfile_fault *fault);

@@ -28,7 +28,7 @@ typedef struct work {
 static int right(const mapfile_fault *fault, const work *me, const mapfile_view *view, uint64_t offset) {
   return fault->status == MAPFILE_UNKNOWN && fault->file == me->file && fault->offset == offset &&
          fault->address == (const char *)view->data + (offset - view->offset) && fault->signal == fault_signal &&
-         fault->access == MAPFILE_FAULT_READ;
+         access_is(fault, MAPFILE_FAULT_READ);
 }
 
 static void by_callback(work *me, const mapfile_view *view, uint64_t offset) {

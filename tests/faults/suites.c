@@ -14,7 +14,7 @@ void ck_fault(const mapfile_fault *fault, mapfile *file, const mapfile_view *vie
   ck_assert_ptr_eq(fault->file, file);
   ck_assert_uint_eq(fault->offset, offset);
   ck_assert_ptr_eq(fault->address, (const char *)view->data + (offset - view->offset));
-  ck_assert_uint_eq(fault->access, access);
+  ck_assert_msg(access_is(fault, access), "access %u, not %u", (unsigned)fault->access, (unsigned)access);
   ck_assert_int_eq(fault->signal, SIGBUS);
   ck_assert_int_eq(fault->code, BUS_ADRERR);
   ck_assert_int_eq(fault->native_error, 0);

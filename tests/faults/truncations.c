@@ -70,7 +70,7 @@ static void explained(reader *me, const mapfile_view *view, mapfile_fault *fault
   mapfile_status cause;
 
   me->faults++;
-  need(fault->file == me->file && fault->status == MAPFILE_UNKNOWN && fault->access == MAPFILE_FAULT_READ);
+  need(fault->file == me->file && fault->status == MAPFILE_UNKNOWN && access_is(fault, MAPFILE_FAULT_READ));
   need(fault->offset >= view->offset && fault->offset - view->offset < view->length);
   need((const char *)fault->address - (const char *)view->data == (ptrdiff_t)(fault->offset - view->offset));
   cause = mapfile_fault_explain(fault);

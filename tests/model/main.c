@@ -100,6 +100,8 @@ static int run_seed(const arguments *given, uint64_t seed, uint64_t ops) {
 
 static int run_seeds(const arguments *given) {
   uint64_t ops = given->has_ops ? given->run.ops : usual_ops();
+  if (platform_cuts_offsets())
+    printf("SKIP offsets that 32 bits do not reach: the emulator cuts those of maps\n");
   if (given->has_seed || given->run.one)
     return run_seed(given, given->run.seed, ops);
   int code = run_seed(given, FIXED_SEED, ops / 2);

@@ -25,6 +25,9 @@ void platform_remove_folder(const char *path);
 bool platform_make_inner_folder(const char *path);
 void platform_remove_inner_folder(const char *path);
 
+/* Has this system, or its emulator, only 32 bits for where a map begins? */
+bool platform_cuts_offsets(void);
+
 /* Files by name, as another program changes them. */
 bool platform_make(const char *path); /* new and empty; it must not be there */
 bool platform_write(const char *path, uint64_t offset, const void *bytes, size_t length);

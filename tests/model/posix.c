@@ -27,9 +27,11 @@
 
 const char *platform_hindrance(void) {
   const char *preloaded = getenv("LD_PRELOAD");
-  return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL
-             ? "valgrind cannot extend the main stack for the frame of a signal handler, and fails in itself"
-             : NULL;
+  if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL)
+    return "valgrind cannot extend the main stack for the frame of a signal handler, and fails in itself";
+  if (getenv("MAPFILE_TEST_EMULATOR") != NULL && platform_page() > 4096)
+    return "a map ends within the emulator's large page where its file does, and not, as it should, at the page's end";
+  return NULL;
 }
 
 size_t platform_page(void) {
@@ -74,6 +76,10 @@ bool platform_make_inner_folder(const char *path) {
 
 void platform_remove_inner_folder(const char *path) {
   rmdir(path);
+}
+
+bool platform_cuts_offsets(void) {
+  return sizeof(void *) == 4 && getenv("MAPFILE_TEST_EMULATOR") != NULL;
 }
 
 /*

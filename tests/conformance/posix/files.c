@@ -554,6 +554,9 @@ void conf_limit_address_space(uint64_t more) {
     conf_not_testable("address space is limited already");
   if (setrlimit(RLIMIT_AS, &limit) != 0)
     conf_not_testable("address space cannot be limited: %s", strerror(errno));
+  struct rlimit now;
+  if (getrlimit(RLIMIT_AS, &now) != 0 || now.rlim_cur != limit.rlim_cur)
+    conf_not_testable("a limit of address space is not kept here");
 }
 
 void conf_unlimit_address_space(void) {
