@@ -160,6 +160,11 @@ slow_tests() {
   export MAPFILE_TEST_TIME_FACTOR=$1 MAPFILE_TEST_FAULTS=$((200000 / $1)) MAPFILE_TEST_TRUNCATIONS=$((20000 / $1))
 }
 
+# The million faults and the ten thousand truncations are other stages' to make.
+fewer_rounds() {
+  export MAPFILE_TEST_FAULTS=200000 MAPFILE_TEST_TRUNCATIONS=2000
+}
+
 # build_in NAME [CONFIGURE-ARGUMENT...]: build in build/check/NAME and go there.
 build_in() {
   local name=$1 key
@@ -346,6 +351,7 @@ stage_clang() {
   need_commands clang
   # shellcheck disable=SC2046 # nothing or one word
   build_in clang CC=clang CXX=clang++ $(adapter)
+  fewer_rounds
   make_check
 }
 
@@ -504,6 +510,7 @@ stage_musl() {
   kernel_headers
   build_in musl CC="musl-gcc -idirafter $WORK/kernel-headers" CXX=no PKG_CONFIG=false
   borrow_faultfs musl
+  fewer_rounds
   local bad=0
   make_check || bad=1
   # Its case of dlopen is tests/hosts/dlopen here, whose loader is musl's own.

@@ -265,6 +265,7 @@ stage_win64() {
 # The same under Wine 10, which knows deletion as POSIX has it.
 stage_wine10() {
   enter_trixie
+  fewer_rounds
   cd "$WORK/win64" || return 1
   check_on_wine
 }
@@ -288,6 +289,7 @@ stage_mingw_clang() {
     -L$(dirname "$($host-gcc-win32 -print-libgcc-file-name)")"
   look_at_dll $host
   wine_prefix
+  fewer_rounds
   check_on_wine || bad=1
   other_dll clang-program-gcc-dll win64 || bad=1
   cd "$WORK/win64" || return 1
