@@ -212,7 +212,8 @@ typedef struct mapfile_options {
   uint32_t revalidate_ms; /* how long a window may be used again without asking the system whether the file has
                              changed; 0: it is always asked, but for MAPFILE_IMMUTABLE. What mapfile_write has written
                              through this mapfile shows at once in any case */
-  uint32_t reserved0;     /* zero */
+  uint32_t window_bytes;  /* a hint: how much of the file a window shall hold, 64 KiB to 1 MiB; more where accesses lie
+                             close together, less where they are scattered. 0: what fits the file and the limit */
   uint64_t reserved[3];   /* zero */
 } mapfile_options;
 
@@ -235,8 +236,10 @@ typedef struct mapfile_options {
  * DENIED       the system does not permit it; opening a folder for writing is UNSUPPORTED.
  * UNSUPPORTED  a folder, socket, device, or a FIFO without MAPFILE_STREAM; an option this library does not know.
  * BUSY         another process holds a lease or opened the file without sharing.
- * LIMIT        too many open files; a stream longer than stream_limit; idle_ms was asked for and there can be no
- * thread. NO_SPACE     no space or quota for a new file. NO_MEMORY    as it says. IO           the file system failed.
+ * LIMIT        too many open files; a stream longer than stream_limit; no thread can be had for idle_ms.
+ * NO_SPACE     no space or quota for a new file.
+ * NO_MEMORY    as it says.
+ * IO           the file system failed.
  */
 MAPFILE_API mapfile_status MAPFILE_CALL mapfile_open(const char *path, const mapfile_options *options, mapfile **file);
 

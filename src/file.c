@@ -32,8 +32,8 @@ static mapfile_status take_options(const mapfile_options *given, mapfile_options
       !mf_all_zero((const unsigned char *)given + sizeof *options, given->size - sizeof *options))
     return MAPFILE_UNSUPPORTED;
   memcpy(options, given, given->size < sizeof *options ? given->size : sizeof *options);
-  if (options->reserved0 != 0 || !mf_all_zero(options->reserved, sizeof options->reserved) ||
-      (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0 || (options->share & ~(uint32_t)KNOWN_SHARES) != 0)
+  if (!mf_all_zero(options->reserved, sizeof options->reserved) || (options->flags & ~(uint32_t)KNOWN_FLAGS) != 0 ||
+      (options->share & ~(uint32_t)KNOWN_SHARES) != 0)
     return MAPFILE_UNSUPPORTED;
   if (options->access > MAPFILE_ACCESS_COPIED)
     return MAPFILE_INVALID;
@@ -136,6 +136,7 @@ static void take_over(mapfile *file, const source *from, const mapfile_options *
   file->map_count_limit = options->map_count != 0 ? options->map_count : UINT64_MAX;
   file->cache_limit = options->cache_bytes != 0 ? options->cache_bytes : UINT64_MAX;
   file->revalidate_ms = options->revalidate_ms;
+  file->window_bytes = options->window_bytes;
   file->reserve = options->reserve;
   atomic_init(&file->touched, 1);
 }

@@ -128,6 +128,7 @@ struct mapfile {
   uint64_t map_bytes_limit, map_count_limit; /* UINT64_MAX: none of its own */
   uint64_t cache_limit;                      /* the same */
   uint32_t revalidate_ms;
+  uint32_t window_bytes; /* a hint */
   uint64_t reserve;
   unsigned char *stream; /* a stream's bytes; NULL: a file */
 

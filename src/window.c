@@ -382,12 +382,24 @@ static size_t power_above(uint64_t least) {
   return power;
 }
 
-/* A window is as long as the file where that is short, else about a 4096th of the budget. */
-static unsigned fitting_shift(uint64_t size, uint64_t limit) {
+static unsigned shift_of_hint(uint64_t hint) {
+  unsigned shift = USUAL_SHIFT;
+  while (shift < LARGEST_SHIFT && UINT64_C(1) << shift < hint)
+    shift++;
+  return shift;
+}
+
+/* A window is as long as the file where that is short; else what the program wishes, or about a 4096th of the budget.
+ */
+static unsigned fitting_shift(const mapfile *file, uint64_t size, uint64_t limit) {
   unsigned shift = SMALLEST_SHIFT;
   while (shift < USUAL_SHIFT && size >> shift != 0 && size != UINT64_C(1) << shift)
     shift++;
-  while (shift >= USUAL_SHIFT && shift < LARGEST_SHIFT && limit >> (shift + 1) >= UINT64_C(1) << WINDOWS_SHIFT &&
+  if (shift < USUAL_SHIFT)
+    return shift;
+  if (file->window_bytes != 0)
+    return shift_of_hint(file->window_bytes);
+  while (shift < LARGEST_SHIFT && limit >> (shift + 1) >= UINT64_C(1) << WINDOWS_SHIFT &&
          size >> (shift + 1) >= UINT64_C(1) << WINDOWS_SHIFT)
     shift++;
   return shift;
@@ -402,7 +414,7 @@ static size_t fitting_heads(uint64_t size, uint64_t limit, unsigned shift) {
 
 static mf_windows *make_set(mapfile *file) {
   uint64_t size = atomic_load(&file->size), limit = limit_of(file);
-  unsigned shift = fitting_shift(size, limit);
+  unsigned shift = fitting_shift(file, size, limit);
   size_t heads = fitting_heads(size, limit, shift), touched = heads / 2 > LEAST_TOUCHED ? heads / 2 : LEAST_TOUCHED;
   mf_windows *set = mf_allocate(sizeof *set + heads * sizeof(*set->heads) + touched * sizeof(*set->touched));
   if (set == NULL)
@@ -434,7 +446,7 @@ static mf_windows *set_of(mapfile *file) {
 /* Are its windows too small, or its chains long, for what the file has become? */
 static bool has_outgrown(const mf_windows *set) {
   uint64_t size = atomic_load(&set->file->size), limit = limit_of(set->file);
-  unsigned shift = fitting_shift(size, limit);
+  unsigned shift = fitting_shift(set->file, size, limit);
   return set->shift < USUAL_SHIFT ? shift > set->shift
                                   : fitting_heads(size, limit, set->shift) / HEADS_FOR_EACH > set->mask + 1;
 }

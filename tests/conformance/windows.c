@@ -450,6 +450,40 @@ static void forked(void) {
   conf_close(file);
 }
 
+/* A window is as long as the hint says, within limits; the file's last one is no longer than the others. */
+static void sized_by_hint(void) {
+  static const struct {
+    uint32_t hint;
+    uint64_t bytes;
+  } sizes[] = {{1, 65536},       {65536, 65536},     {65537, 131072},
+               {300000, 524288}, {1 << 20, 1 << 20}, {UINT32_MAX, 1 << 20}};
+  const char *path = conf_make("file", 3 << 20);
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    mapfile_options options = MAPFILE_OPTIONS_INIT;
+    mapfile *file = NULL;
+    options.access = MAPFILE_ACCESS_COPIED;
+    options.flags = MAPFILE_IMMUTABLE;
+    options.window_bytes = sizes[i].hint;
+    EXPECT_STATUS(mapfile_open(path, &options, &file), MAPFILE_OK);
+    warm(file, (2 << 20) + 77);
+    EXPECT_UINT(conf_stats(file).cache_bytes, sizes[i].bytes);
+    expect_kept(file, 2 << 20, sizes[i].bytes);
+    conf_close(file);
+  }
+}
+
+/* Two neighbours that are wanted together are loaded together. */
+static void neighbours(void) {
+  mapfile *file = open_copied(conf_make("file", 5 * WINDOW), MAPFILE_IMMUTABLE, 0, 0);
+  for (int i = 0; i < TOUCHES && conf_stats(file).cache_loads == 0; i++)
+    look(file, 2 * WINDOW - 50, 100);
+  EXPECT_UINT(conf_stats(file).cache_loads, 2);
+  expect_kept(file, 2 * WINDOW - 50, 100);
+  expect_kept(file, WINDOW, WINDOW);
+  expect_kept(file, 2 * WINDOW, WINDOW);
+  conf_close(file);
+}
+
 static const conf_case table[] = {
     {"copied-current", "used-again", "Copied access reads the same bytes again and again, or forgets to.", CONF_ONCE,
      CONF_NO_FAULTS, used_again},
@@ -467,6 +501,10 @@ static const conf_case table[] = {
      pinned_windows_stay},
     {"pin-anywhere", "over-windows", "A copied view of some range shows wrong bytes.", CONF_ONCE, CONF_NO_FAULTS,
      ranges_anywhere},
+    {"pin-anywhere", "neighbouring-windows", "Two parts of a file that are wanted together are read one by one.",
+     CONF_ONCE, CONF_NO_FAULTS, neighbours},
+    {"pin-budget", "window-sizes", "Windows are not as long as the program wishes.", CONF_ONCE, CONF_NO_FAULTS,
+     sized_by_hint},
     {"pin-anywhere", "short-files-grow", "A short file takes much memory, or one that grew is read wrongly.", CONF_ONCE,
      CONF_NO_FAULTS, short_files_grow},
     {"threads", "one-loads", "Several threads read the same bytes at the same time.", CONF_ONCE, CONF_NO_FAULTS,
