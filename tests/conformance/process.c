@@ -434,6 +434,8 @@ static void fork_amid_threads(void) {
   const char *instrument = conf_instrument();
   if (conf_emulated())
     conf_not_testable("a child forked while another thread holds a lock of the emulator's waits for it for ever");
+  if (conf_under("AddressSanitizer") || conf_under("ThreadSanitizer"))
+    conf_not_testable("a child forked while another thread allocates waits for the locks of %s for ever", instrument);
   shared_path = conf_make("file", SIZE);
   mapfile *file = conf_open(shared_path, 0);
   int forks = instrument != NULL ? 5 : 40;
