@@ -263,11 +263,26 @@ stage_win64() {
 }
 
 # The same under Wine 10, which knows deletion as POSIX has it.
+# Removing and renaming as on Windows before version 10, which knows no POSIX semantics.
+old_delete() {
+  local host=x86_64-w64-mingw32 promise bad=0
+  build_in win64-hooks --host=$host PKG_CONFIG=false lt_cv_to_host_file_cmd=func_convert_file_noop CC=$host-gcc-win32 \
+    CXX=no --enable-test-hooks --disable-shared
+  for promise in remove-mapped rename-mapped park-release; do
+    MAPFILE_TEST_HOOKS=old-delete run_tap "old-delete.$promise" "$TOP/scripts/wine-run" ./mapfile-conformance.exe \
+      --tap --case $promise "Z:$TMPDIR" || bad=1
+  done
+  return $bad
+}
+
 stage_wine10() {
+  local bad=0
   enter_trixie
   fewer_rounds
+  old_delete || bad=1
   cd "$WORK/win64" || return 1
-  check_on_wine
+  check_on_wine || bad=1
+  return $bad
 }
 
 # 32-bit x86 by gcc. Wine of Debian 12 is without the part for it.
