@@ -670,8 +670,9 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_send(mapfile *file, uint64_t off
  *
  * Bytes go into the file by the system's file calls, never through a map: what goes wrong is a status, and no signal is
  * raised. When a call returns, live views, maps and reads of other processes, and all that this mapfile pins or reads
- * from then on show what was written; nothing of it waits for views or for readers. It is then in the system's memory,
- * as after write(2): what the system finds wrong only when it brings it to the device, mapfile_close may tell.
+ * from then on show what was written (maps of a file with MAPFILE_SEPARATE_CACHE perhaps later); nothing of it waits
+ * for views or for readers. It is then in the system's memory, as after write(2): what the system finds wrong only when
+ * it brings it to the device, mapfile_close may tell.
  */
 
 /*
