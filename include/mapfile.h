@@ -23,6 +23,7 @@
  * - Offsets and sizes in files are uint64_t bytes, sizes in memory size_t bytes.
  * - Every call may be made from any thread, and one mapfile may be used by many threads at once. Only closing is
  *   exclusive: when mapfile_close is called, no other call on that mapfile may be running or come later.
+ *   No call is a point at which a thread is cancelled (pthread_cancel), callbacks and guarded code excepted.
  * - No call may be made from a signal handler, except mapfile_handle_signal and mapfile_handle_address.
  * - A struct that the caller allocates begins with its own size, which its _INIT macro sets. Members named reserved
  *   must be zero, members named internal are the library's. Such a struct must not be copied or moved while in use.

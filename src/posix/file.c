@@ -8,6 +8,7 @@
 #endif
 
 #include "../os.h"
+#include "cancel.h"
 #include "status.h"
 
 #include <errno.h>
@@ -92,7 +93,7 @@ mapfile_status os_open(const char *path, uint32_t flags, uint32_t share, uint32_
   how |= (flags & MAPFILE_EXCLUSIVE) != 0 ? O_EXCL : 0;
   int descriptor;
   do
-    descriptor = open(path, how, create_mode != 0 ? (mode_t)create_mode : 0666);
+    WITHOUT_CANCELLATION(descriptor = open(path, how, create_mode != 0 ? (mode_t)create_mode : 0666));
   while (descriptor < 0 && errno == EINTR);
   if (descriptor < 0)
     return mf_status_from_errno(errno);
@@ -146,8 +147,10 @@ static bool is_descriptor(intptr_t handle) {
 mapfile_status os_close(intptr_t handle) {
   if (!is_descriptor(handle))
     return mf_status_from_errno(EBADF);
+  int result;
+  WITHOUT_CANCELLATION(result = close((int)handle));
   /* EINTR: the descriptor is gone all the same; closing again could hit another thread's. */
-  if (close((int)handle) != 0 && errno != EINTR)
+  if (result != 0 && errno != EINTR)
     return mf_status_from_errno(errno);
   return MAPFILE_OK;
 }
@@ -250,7 +253,7 @@ mapfile_status os_allocate(intptr_t handle, uint64_t length) {
     return mf_status_from_errno(EFBIG);
 #ifdef FALLOC_FL_KEEP_SIZE
   do
-    error = fallocate((int)handle, FALLOC_FL_KEEP_SIZE, 0, (off_t)length) == 0 ? 0 : errno;
+    WITHOUT_CANCELLATION(error = fallocate((int)handle, FALLOC_FL_KEEP_SIZE, 0, (off_t)length) == 0 ? 0 : errno);
   while (error == EINTR);
 #else
   (void)handle;
@@ -277,7 +280,8 @@ mapfile_status os_read_at(intptr_t handle, uint64_t offset, void *buffer, size_t
   *done = 0;
   while (*done < length) {
     size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
-    ssize_t got = pread((int)handle, (char *)buffer + *done, want, (off_t)(offset + *done));
+    ssize_t got;
+    WITHOUT_CANCELLATION(got = pread((int)handle, (char *)buffer + *done, want, (off_t)(offset + *done)));
     if (got == 0)
       return MAPFILE_OK;
     if (got < 0 && errno != EINTR)
@@ -310,7 +314,9 @@ mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *pa
   struct iovec places[OS_MOST_PARTS];
   for (unsigned i = 0; i < count; i++)
     places[i] = (struct iovec){parts[i].buffer, parts[i].length};
-  ssize_t got = count > 1 ? preadv((int)handle, places, (int)count, (off_t)offset) : 0;
+  ssize_t got = 0;
+  if (count > 1)
+    WITHOUT_CANCELLATION(got = preadv((int)handle, places, (int)count, (off_t)offset));
   if (got > 0)
     *done = (size_t)got;
 #endif
@@ -320,10 +326,11 @@ mapfile_status os_read_parts(intptr_t handle, uint64_t offset, const os_part *pa
 /* A descriptor opened with O_NONBLOCK is waited for here, where waiting is what the caller asked for. */
 static mapfile_status wait_readable(int descriptor) {
   struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-  while (poll(&wanted, 1, -1) < 0)
-    if (errno != EINTR)
-      return status_of_reading(errno);
-  return MAPFILE_OK;
+  int ready;
+  do
+    WITHOUT_CANCELLATION(ready = poll(&wanted, 1, -1));
+  while (ready < 0 && errno == EINTR);
+  return ready < 0 ? status_of_reading(errno) : MAPFILE_OK;
 }
 
 /* Reads before it waits: a FIFO that nobody has open for writing is at its end, and is not waited for. */
@@ -332,7 +339,8 @@ mapfile_status os_read_stream(intptr_t handle, uint64_t offset, void *buffer, si
   (void)offset;
   *done = 0;
   while (status == MAPFILE_OK) {
-    ssize_t got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE);
+    ssize_t got;
+    WITHOUT_CANCELLATION(got = read((int)handle, buffer, length < MOST_AT_ONCE ? length : MOST_AT_ONCE));
     if (got >= 0) {
       *done = (size_t)got;
       return MAPFILE_OK;
@@ -355,7 +363,8 @@ mapfile_status os_write_stream(intptr_t handle, const void *buffer, size_t lengt
     return status_of_receiver(EBADF);
   while (*done < length) {
     size_t want = length - *done < MOST_AT_ONCE ? length - *done : MOST_AT_ONCE;
-    ssize_t got = write((int)handle, (const char *)buffer + *done, want);
+    ssize_t got;
+    WITHOUT_CANCELLATION(got = write((int)handle, (const char *)buffer + *done, want));
     if (got < 0 && errno != EINTR)
       return status_of_receiver(errno);
     if (got > 0)
@@ -397,7 +406,8 @@ mapfile_status os_write_at(intptr_t handle, uint64_t offset, const void *buffer,
     size_t want = writable_at(offset + *done, length - *done, limit);
     if (want == 0)
       return mf_status_from_errno(EFBIG);
-    ssize_t put = pwrite((int)handle, (const char *)buffer + *done, want, (off_t)(offset + *done));
+    ssize_t put;
+    WITHOUT_CANCELLATION(put = pwrite((int)handle, (const char *)buffer + *done, want, (off_t)(offset + *done)));
     if (put == 0 || (put < 0 && errno != EINTR))
       return status_of_writing(put == 0 ? EIO : errno);
     if (put > 0)

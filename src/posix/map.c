@@ -8,6 +8,7 @@
 #endif
 
 #include "../os.h"
+#include "cancel.h"
 #include "status.h"
 
 #include <errno.h>
@@ -31,13 +32,19 @@ size_t os_map_unit(void) {
   return os_page_size();
 }
 
-uint64_t os_map_count_limit(void) {
-  char text[32];
+static ssize_t read_map_count_limit(char *text, size_t room) {
   int descriptor = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
   if (descriptor < 0)
-    return UINT64_MAX;
-  ssize_t got = read(descriptor, text, sizeof text - 1);
+    return -1;
+  ssize_t got = read(descriptor, text, room);
   close(descriptor);
+  return got;
+}
+
+uint64_t os_map_count_limit(void) {
+  char text[32];
+  ssize_t got;
+  WITHOUT_CANCELLATION(got = read_map_count_limit(text, sizeof text - 1));
   if (got <= 0)
     return UINT64_MAX;
   text[got] = '\0';
@@ -130,7 +137,8 @@ static int open_nothing(void) {
     return descriptor;
 #endif
   char name[] = "/tmp/mapfile-XXXXXX";
-  int made = mkostemp(name, O_CLOEXEC);
+  int made;
+  WITHOUT_CANCELLATION(made = mkostemp(name, O_CLOEXEC));
   if (made >= 0)
     unlink(name);
   return made;
@@ -146,7 +154,7 @@ mapfile_status os_memory_fail(void *address, size_t length) {
   void *made = map_pages(address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0);
   if (made == MAP_FAILED)
     status = map_status(errno);
-  close(descriptor);
+  WITHOUT_CANCELLATION(close(descriptor));
   return status;
 }
 

@@ -8,6 +8,7 @@
 #endif
 
 #include "../os.h"
+#include "cancel.h"
 #include "status.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ int64_t os_file_clock(void) {
 }
 
 void os_load_wait(void) {
-  pthread_cond_wait(&loaded, &lock);
+  WITHOUT_CANCELLATION(pthread_cond_wait(&loaded, &lock));
 }
 
 void os_load_done(void) {
@@ -110,8 +111,10 @@ void os_load_done(void) {
 
 void os_sleep(uint32_t milliseconds) {
   struct timespec rest = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
-  while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
-    continue;
+  int result;
+  do
+    WITHOUT_CANCELLATION(result = nanosleep(&rest, &rest));
+  while (result != 0 && errno == EINTR);
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -116,6 +117,62 @@ static void thread_cancelled(void) {
     pthread_join(thread, NULL);
   }
   conf_undamage(&one);
+}
+
+/* threads: a thread is cancelled at its own points alone, and never with something of the library's in its hands. */
+
+typedef struct cancelled {
+  const char *path;
+  mapfile *file;
+  atomic_bool begun;
+} cancelled;
+
+static void call_everything(const cancelled *with) {
+  char bytes[100];
+  size_t count;
+  uint64_t found, done;
+  mapfile *own = conf_open(with->path, MAPFILE_WRITE);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  conf_pin(own, 5, 1000, MAPFILE_COPY, &view);
+  conf_unpin(&view);
+  conf_close(own);
+  conf_pin(with->file, 77, 5000, MAPFILE_COPY | MAPFILE_VERIFY, &view);
+  EXPECT_STATUS(mapfile_read(with->file, 9, bytes, sizeof bytes, &count), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_write(with->file, 9, bytes, sizeof bytes, &count), MAPFILE_OK);
+  EXPECT_STATUS(mapfile_find(with->file, 0, MAPFILE_TO_END, "no such thing", 13, &found, &done), MAPFILE_NOT_FOUND);
+  conf_unpin(&view);
+}
+
+static void *call_on(void *argument) {
+  cancelled *with = argument;
+  for (;;) {
+    atomic_store(&with->begun, true);
+    call_everything(with);
+    pthread_testcancel();
+  }
+  return NULL;
+}
+
+static void cancelled_amid_calls(void) {
+  const uint64_t descriptors = conf_descriptors();
+  cancelled with = {conf_make("file", 100000), NULL, false};
+  with.file = conf_open(with.path, MAPFILE_WRITE);
+  for (int i = 0; i < 30; i++) {
+    pthread_t thread;
+    void *result = NULL;
+    atomic_store(&with.begun, false);
+    EXPECT(pthread_create(&thread, NULL, call_on, &with) == 0);
+    while (!atomic_load(&with.begun))
+      sched_yield();
+    conf_sleep_ms((unsigned)i % 3);
+    EXPECT(pthread_cancel(thread) == 0);
+    EXPECT(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    EXPECT_UINT(conf_stats(with.file).pinned_views, 0);
+    EXPECT_UINT(conf_stats(NULL).open_files, 1);
+  }
+  EXPECT_STATUS(mapfile_park(with.file), MAPFILE_OK);
+  conf_close(with.file);
+  EXPECT_UINT(conf_descriptors(), descriptors);
 }
 
 /* fault-altstack */
@@ -375,6 +432,8 @@ static const conf_case table[] = {
          fork_and_fault_in_scope),
     BOTH("fault-thread-exit", "cancelled", "A thread that was cancelled in a scope breaks later threads.",
          thread_cancelled),
+    {"threads", "cancelled", "A thread that is cancelled leaves a mapfile, or the library, locked.", CONF_ANY,
+     CONF_NO_FAULTS, cancelled_amid_calls},
     BOTH("fault-altstack", "used", "Recovery fails where the handler runs on an alternate stack.", altstack_used),
     BOTH("fault-altstack", "scopes", "Scopes on the alternate stack catch the wrong faults.", altstack_scopes),
     BOTH("fault-altstack", "handler-dies", "A fault of a signal handler is caught by the code it interrupted.",
