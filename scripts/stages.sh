@@ -11,7 +11,7 @@ QUICK_PACKAGES=(gcc g++ libc6-dev make autoconf automake libtool pkg-config chec
 FULL_PACKAGES=(clang libclang-rt-14-dev clang-format lld valgrind xz-utils
   gcc-12-multilib musl-tools
   fuse3 libfuse3-dev e2fsprogs mount
-  libsigsegv-dev libglib2.0-dev libapr1-dev libboost-dev
+  libsigsegv-dev libglib2.0-dev libapr1-dev libboost-dev libsqlite3-dev
   spin golang-go "default-jdk-headless|openjdk-17-jdk-headless" python3
   groff-base shellcheck)
 
