@@ -242,6 +242,7 @@ look_at_dll() {
   local dll=.libs/libmapfile-0.dll others
   [ -f .libs/libmapfile.dll.a ] || fail "there is no import library"
   [ -f .libs/libmapfile.a ] || fail "there is no static library"
+  grep -q -w mapfile_open libmapfile.def || fail "libmapfile.def does not list what the DLL exports"
   "$1-objdump" -p "$dll" >"$TMPDIR/dll"
   others=$(sed -n 's/.*DLL Name: //p' "$TMPDIR/dll" |
     grep -v -i -x -E '(kernel32|ntdll|msvcrt|ucrtbase|api-ms-win-.*)\.dll' || true)
@@ -258,11 +259,30 @@ stage_win64() {
   ! have $host-g++-posix || cxx="$host-g++-posix -static"
   build_windows win64 $host CC=$host-gcc-win32 CXX="$cxx"
   look_at_dll $host
+  look_at_install
   wine_prefix
   check_on_wine
+  bench_on_wine
 }
 
 # The same under Wine 10, which knows deletion as POSIX has it.
+# What make install puts where.
+look_at_install() {
+  local name to=$TMPDIR/installed
+  make install DESTDIR="$to" prefix=/mapfile
+  for name in bin/libmapfile-0.dll bin/mapfile-conformance.exe lib/libmapfile.dll.a lib/libmapfile.a \
+    lib/pkgconfig/mapfile.pc include/mapfile.h share/man/man3/mapfile_open.3; do
+    [ -s "$to/mapfile/$name" ] || fail "make install leaves out $name"
+  done
+  count 1 0 0
+}
+
+# What the scopes and faults cost, in short: that it can be measured is what is tested.
+bench_on_wine() {
+  make bench EXEC_WRAPPER="$TOP/scripts/wine-run" BENCH_FLAGS="--rounds 9"
+  count 1 0 0
+}
+
 # Removing and renaming as on Windows before version 10, which knows no POSIX semantics.
 old_delete() {
   local host=x86_64-w64-mingw32 promise bad=0

@@ -103,6 +103,7 @@ int main(int count, char **words) {
   const char *folder = getenv("MAPFILE_TEST_DIR");
   char absolute[2048];
   conf_arguments(&count, &words);
+  conf_grow_stack();
   conf_self = conf_program_path(words[0]);
   int probed = conf_probe(count, words);
   if (probed >= 0)

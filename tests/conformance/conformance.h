@@ -330,6 +330,8 @@ bool conf_emulated(void);
 /* "AddressSanitizer", "ThreadSanitizer", "valgrind", or NULL. */
 const char *conf_instrument(void);
 bool conf_under(const char *instrument);
+/* Valgrind may fail to make the stack larger for the frame of a signal handler: have it large from the start. */
+void conf_grow_stack(void);
 /* End the case as not testable under valgrind, with the reason. */
 void conf_not_under_valgrind(const char *why);
 

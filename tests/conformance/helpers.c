@@ -279,6 +279,21 @@ bool conf_under(const char *instrument) {
   return name != NULL && strcmp(name, instrument) == 0;
 }
 
+static volatile unsigned char touched;
+
+static void touch_stack(size_t pages) {
+  volatile unsigned char page[4096];
+  page[0] = (unsigned char)pages;
+  if (pages > 0)
+    touch_stack(pages - 1);
+  touched = page[0];
+}
+
+void conf_grow_stack(void) {
+  if (conf_under("valgrind"))
+    touch_stack(256);
+}
+
 void conf_not_under_valgrind(const char *why) {
   if (conf_under("valgrind"))
     conf_not_testable("valgrind %s", why);

@@ -224,6 +224,7 @@ int main(int count, char **words) {
   request asked = {.access = MAPFILE_ACCESS_AUTO};
   static char resolved[4096];
   conf_arguments(&count, &words);
+  conf_grow_stack();
   conf_self = conf_program_path(words[0]);
   int probed = conf_probe(count, words);
   if (probed >= 0)
