@@ -269,9 +269,12 @@ static void removed_while_parked(void) {
   EXPECT(conf_elsewhere(CONF_REMOVE, path, NULL, 0));
   expect_old_or_stale(file, mapfile_read(file, 0, &byte, 1, NULL));
   /* A new file of that name, perhaps with the number of the old one, is another file all the same. Under Wine, where
-     files have no time of creation, the number is all there is: there another file takes it first. */
-  if (conf_parking_closes)
-    conf_make("between", SIZE);
+     files have no time of creation, the number is all there is: there other files take it first. */
+  for (unsigned i = 0; conf_parking_closes && i < 32; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "between-%u", i);
+    conf_make(name, 1);
+  }
   conf_make("file", SIZE);
   expect_old_or_stale(file, mapfile_read(file, 0, &byte, 1, NULL));
   conf_close(file);

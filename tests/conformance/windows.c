@@ -410,9 +410,9 @@ static void busy_while_pinned(void) {
 }
 
 static void injected_beside_windows(void) {
-  mapfile *file = open_copied(conf_make("file", 2 * WINDOW), MAPFILE_IMMUTABLE, 0, 0);
+  uint64_t bad = 4 * conf_page, size = 2 * bad > 2 * WINDOW ? 2 * bad : 2 * WINDOW;
+  mapfile *file = open_copied(conf_make("file", size), MAPFILE_IMMUTABLE, 0, 0);
   mapfile_view view = MAPFILE_VIEW_INIT;
-  uint64_t bad = 4 * conf_page;
   warm(file, 0);
   EXPECT_STATUS(mapfile_inject(file, bad, 1, MAPFILE_IO), MAPFILE_OK);
   look(file, 0, bad);

@@ -189,15 +189,26 @@ static void take_last_maps(size_t page) {
       return;
 }
 
+/* Some C libraries need a map for memory too. */
+static bool has_memory(void) {
+  void *volatile memory = malloc(16384);
+  bool had = memory != NULL;
+  free(memory);
+  return had;
+}
+
 static unsigned pin_somewhere(mapfile *const files[FILES], uint64_t *random) {
   mapfile *file = files[random_below(random, FILES)];
   uint64_t offset = random_below(random, FILE_SIZE / 8 - 1) * 8;
   mapfile_view live = MAPFILE_VIEW_INIT, any = MAPFILE_VIEW_INIT;
   mapfile_status status = mapfile_pin(file, offset, 8, MAPFILE_LIVE, &live);
-  REQUIRE(status == MAPFILE_OK || status == MAPFILE_LIMIT);
-  REQUIRE_STATUS(mapfile_pin(file, offset, 8, MAPFILE_ANY, &any), MAPFILE_OK);
-  expect_words(&any);
-  REQUIRE_STATUS(mapfile_unpin(&any), MAPFILE_OK);
+  REQUIRE(status == MAPFILE_OK || status == MAPFILE_LIMIT || (status == MAPFILE_NO_MEMORY && !has_memory()));
+  mapfile_status copied = mapfile_pin(file, offset, 8, MAPFILE_ANY, &any);
+  REQUIRE(copied == MAPFILE_OK || (copied == MAPFILE_NO_MEMORY && !has_memory()));
+  if (copied == MAPFILE_OK) {
+    expect_words(&any);
+    REQUIRE_STATUS(mapfile_unpin(&any), MAPFILE_OK);
+  }
   if (status != MAPFILE_OK)
     return 0;
   expect_words(&live);
