@@ -373,7 +373,15 @@ typedef struct race {
   mapfile *file;
   atomic_uint begun[PLACES], ended[PLACES]; /* writes */
   atomic_uint readers, stop, judged;
+  bool is_remote; /* the file system lies in another program, or another machine */
 } race;
+
+/* Linux lets such a file system show old bytes, to plain reads too that begin when the write has ended. */
+static bool lies_elsewhere(const char *path) {
+  char system[64];
+  conf_file_system(path, system, sizeof system);
+  return strncmp(system, "fuse", 4) == 0 || strncmp(system, "nfs", 3) == 0 || strncmp(system, "smb", 3) == 0;
+}
 
 static void read_newest(void *argument) {
   race *of = argument;
@@ -388,14 +396,17 @@ static void read_newest(void *argument) {
     if (after - before >= 256)
       continue;
     atomic_fetch_add(&of->judged, 1);
-    if ((unsigned char)(byte - before) > after - before)
+    /* On such a file system it may be old, but only from before the write that came last. */
+    unsigned allowed = of->is_remote ? 1 : 0;
+    if ((unsigned char)(byte - before + allowed) > after - before + allowed)
       conf_broken(__FILE__, __LINE__, "a view shows write %u (of 256), when %u were done and %u begun", byte, before,
                   after);
   }
 }
 
 static void while_loading(void) {
-  race of = {.file = open_trusting(conf_make("file", PLACES * WINDOW / 2), 2 * WINDOW)};
+  const char *path = conf_make("file", PLACES * WINDOW / 2);
+  race of = {.file = open_trusting(path, 2 * WINDOW), .is_remote = lies_elsewhere(path)};
   conf_thread threads[READERS];
   uint64_t random = 5;
   for (unsigned place = 0; place < PLACES; place++)
