@@ -492,7 +492,7 @@ static void tell_memory(struct group *group) {
 
 static bool set_up(struct group *group) {
   mapfile_limits limits = MAPFILE_LIMITS_INIT;
-  limits.cache_bytes = 3 * (uint64_t)KEPT * WINDOW;
+  limits.cache_bytes = 4 * (uint64_t)KEPT * WINDOW;
   if (mapfile_set_limits(&limits) != MAPFILE_OK ||
       !material_make(&here.material, "windows", (uint64_t)PARTS * WINDOW)) {
     return group_fail(group, "cannot make a file");

@@ -402,6 +402,7 @@ stage_valgrind() {
   need_commands valgrind
   build_in valgrind CC=gcc --disable-shared --enable-debug CFLAGS="-O1 -g"
   slow_tests 10
+  MAPFILE_TEST_TRUNCATIONS=500
   # Leaks are LeakSanitizer's: a process forked by a test leaks what its parent's threads held. After a zero-fill the
   # very instruction must run again, with the registers as they were: --vex...
   make_check EXEC_WRAPPER="valgrind -q --error-exitcode=99 --trace-children=yes \
@@ -412,6 +413,7 @@ stage_valgrind() {
 stage_jump() {
   # shellcheck disable=SC2046 # nothing or one word
   build_in jump CC=gcc --with-recovery=jump $(adapter)
+  fewer_rounds
   make_check
 }
 
@@ -502,6 +504,7 @@ stage_m32() {
   check_for i386 i386-linux-gnu
   build_in m32 --host=i686-pc-linux-gnu CC="$cc" CXX=no PKG_CONFIG=false "${check_variables[@]}"
   borrow_faultfs m32
+  fewer_rounds
   make_check
 }
 
