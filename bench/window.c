@@ -55,7 +55,7 @@ static const char *pin_pages(mapfile *file, uint64_t pages, uint64_t count, uint
   mapfile_view view = MAPFILE_VIEW_INIT;
   uint64_t sum = 0;
   for (uint64_t i = 0; i < count; i++) {
-    uint64_t offset = (next_random(&state) >> 11) * pages >> 53;
+    uint64_t offset = (next_random(&state) >> 32) * pages >> 32;
     if (mapfile_pin(file, offset * LENGTH, LENGTH, MAPFILE_ANY, &view) != MAPFILE_OK) {
       return "mapfile_pin failed";
     }
@@ -82,7 +82,7 @@ static const char *read_cold(struct sample *sample) {
   static char buffer[LENGTH] __attribute__((aligned(LENGTH)));
   uint64_t state = ++seed;
   for (uint64_t i = 0; i < sample->count; i++) {
-    uint64_t offset = (next_random(&state) >> 11) * (here.material.size / LENGTH) >> 53;
+    uint64_t offset = (next_random(&state) >> 32) * (here.material.size / LENGTH) >> 32;
     if (pread(here.descriptor, buffer, LENGTH, (off_t)(offset * LENGTH)) != LENGTH) {
       return "pread failed";
     }
