@@ -456,12 +456,41 @@ typedef struct mapfile_fault {
     }                                                                                                   \
   }
 
-/* What a scope remembers of the registers: on Windows those that a function must keep, because the C runtime's longjmp
-   unwinds. */
+/* Where the library saves a scope's registers itself. */
+#if defined(__GNUC__) && (defined(_WIN32) || (defined(__linux__) && !defined(__ANDROID__) && !defined(__ILP32__) && \
+                                              (defined(__x86_64__) || defined(__aarch64__))))
+#define MAPFILE_SAVES_REGISTERS 1
+#endif
+
+/* How the routine that does so is called. */
+#if defined(MAPFILE_SAVES_REGISTERS) && defined(__i386__)
+#define MAPFILE_SAVE_CALL __attribute__((regparm(3)))
+#else
+#define MAPFILE_SAVE_CALL MAPFILE_CALL
+#endif
+
+/* Define MAPFILE_USE_SETJMP where MAPFILE_TRY shall use setjmp there too, for tools that follow a program's calls by
+   it, and ways to guard returns that only the C library knows. Known ones are seen to here. Not on Windows. */
+#if !defined(MAPFILE_USE_SETJMP) && !defined(_WIN32)
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_HWADDRESS__) || defined(__ARM_FEATURE_GCS_DEFAULT)
+#define MAPFILE_USE_SETJMP 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(hwaddress_sanitizer) || __has_feature(shadow_call_stack)
+#define MAPFILE_USE_SETJMP 1
+#endif
+#endif
+#endif
+
 #ifdef _WIN32
 typedef uintptr_t mapfile_registers[sizeof(void *) > 4 ? 30 : 7];
 #else
 typedef jmp_buf mapfile_registers;
+/* The one that leaves the signal mask alone, which would take a system call. */
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
+#define MAPFILE_SETJMP(registers) _setjmp(registers)
+#else
+#define MAPFILE_SETJMP(registers) setjmp(registers)
+#endif
 #endif
 
 /* The place a scope keeps in its caller's frame. All of it is the library's. */
@@ -514,19 +543,14 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
  * Only for compilers with __attribute__((cleanup)); elsewhere these macros are not defined: use mapfile_try.
  */
 #if defined(__GNUC__)
-#if defined(_WIN32)
+#if defined(MAPFILE_SAVES_REGISTERS) && !defined(MAPFILE_USE_SETJMP)
 #define MAPFILE_IF_ENTERED_(scope, file, view, record) if (mapfile_scope_save(&(scope), file, view, record) == 0) {
 #else
-#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
-#define MAPFILE_SAVE_REGISTERS(buffer) _setjmp(buffer) /* setjmp would save the signal mask by a system call */
-#else
-#define MAPFILE_SAVE_REGISTERS(buffer) setjmp(buffer)
-#endif
 /* The record's address is stored before the registers are saved: to a compiler that has not seen it go, a record of the
    enclosing function would still hold in the CATCH block what it held before. */
-#define MAPFILE_IF_ENTERED_(scope, file, view, record)  \
-  (scope).fault = (record);                             \
-  if (MAPFILE_SAVE_REGISTERS((scope).registers) == 0) { \
+#define MAPFILE_IF_ENTERED_(scope, file, view, record) \
+  (scope).fault = (record);                            \
+  if (MAPFILE_SETJMP((scope).registers) == 0) {        \
     mapfile_scope_enter(&(scope), file, view, (scope).fault);
 #endif
 #define MAPFILE_JOIN_(a, b) a##b
@@ -536,7 +560,6 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 #define MAPFILE_TRY(file, view, record)                                                 \
   {                                                                                     \
     mapfile_scope MAPFILE_SCOPE_ __attribute__((cleanup(mapfile_scope_leave_quickly))); \
-    MAPFILE_SCOPE_.size = (uint32_t)sizeof(mapfile_scope);                              \
     MAPFILE_IF_ENTERED_(MAPFILE_SCOPE_, file, view, record)
 #define MAPFILE_CATCH \
   }                   \
@@ -544,13 +567,13 @@ MAPFILE_API mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile
 #define MAPFILE_END_TRY }
 #endif
 
-/* For the macros above only. enter jumps to the scope's registers where it cannot enter, and returns 0; save does both
-   on Windows, and returns a second time, 1, after a fault. */
+/* For the macros above only. enter comes after setjmp: it jumps back where it cannot enter, and returns 0. save does
+   without setjmp, and returns a second time, 1, after a fault or where it could not enter. */
 MAPFILE_API int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                                  mapfile_fault *fault);
-#if defined(_WIN32) && defined(__GNUC__)
-MAPFILE_API int MAPFILE_CALL mapfile_scope_save(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                                mapfile_fault *fault) __attribute__((returns_twice));
+#ifdef MAPFILE_SAVES_REGISTERS
+MAPFILE_API int MAPFILE_SAVE_CALL mapfile_scope_save(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                     mapfile_fault *fault) __attribute__((returns_twice));
 #endif
 MAPFILE_API void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope);
 
@@ -560,7 +583,6 @@ static inline void mapfile_scope_leave_quickly(mapfile_scope *scope) {
   __asm__ __volatile__("" : : : "memory");
   if (scope->leave != NULL) {
     *scope->leave = 0;
-    scope->state = 0;
     __asm__ __volatile__("" : : : "memory");
   } else {
     mapfile_scope_leave(scope);

@@ -180,22 +180,6 @@ AC_DEFUN([MF_BOOST],
    AC_LANG_POP([C++])])
 mf_have_boost=$mf_cv_boost])
 
-dnl MF_CHECK_BUILTIN_SETJMP: the compiler's own setjmp, which saves less than the C library's. Used where it is known to
-dnl be sound: gcc itself on x86-64 and aarch64.
-AC_DEFUN([MF_CHECK_BUILTIN_SETJMP], [
-  AC_MSG_CHECKING([whether the compiler's own setjmp can be used])
-  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[
-      #if !defined(__GNUC__) || defined(__clang__) || !(defined(__x86_64__) || defined(__aarch64__)) || \
-          defined(__ILP32__) || defined(__SANITIZE_THREAD__)
-      #error "not here"
-      #endif
-      static void *place[5];]], [[return __builtin_setjmp(place);]])],
-    [mf_builtin_setjmp=yes
-     AC_DEFINE([MF_BUILTIN_SETJMP], [1], [Define to save registers by the compiler's own setjmp in mapfile_try.])],
-    [mf_builtin_setjmp=no])
-  AC_MSG_RESULT([$mf_builtin_setjmp])
-])
-
 dnl MF_WIN32: what is only to be known on Windows: is a frame of structured exception handling written with __try?
 AC_DEFUN([MF_WIN32],
 [dnl A library's own variables lie near its code.

@@ -18,19 +18,25 @@ void mf_set_native_error(int64_t error);
 
 enum { MF_RING = 8 };
 
-/* What a thread keeps. Small, because libraries that dlopen loads share little static space. */
+/* What a thread keeps. Small, because libraries that dlopen loads share little static space. What every scope touches
+   comes first, together. */
 typedef struct mf_thread {
-  uint32_t depth;   /* scopes entered */
-  uint32_t ready;   /* prepared for scopes */
-  uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
   uintptr_t stack_low, stack_size;
-  int64_t native_error;
+  uint32_t depth; /* scopes entered */
+  uint32_t ready; /* prepared for scopes */
   /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
      with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
   uintptr_t ring[MF_RING];
+  uint32_t ordinal; /* 1 + the thread's number, 0: none yet */
+  int64_t native_error;
 } mf_thread;
 
 enum { MF_ELSEWHERE = 1 };
+
+typedef struct os_outcome {
+  intptr_t status;
+  intptr_t landed;
+} os_outcome;
 
 /*
  * What has to be inline is in the platform's platform.h:
@@ -41,9 +47,12 @@ enum { MF_ELSEWHERE = 1 };
  *                                        frame lies on the stack that it names
  * mf_thread *os_thread_in_handler(void)  the same in a fault handler, without allocating: NULL where there is none yet
  * OS_FRAME_ADDRESS()                     where the calling function's frame lies
- * OS_RUN(scope, body, argument, status)  run body(argument) so that os_land(scope) comes back here: false after
- *                                        body returned, *status being what it did; true after a landing
- * os_land(scope)                         leave to a scope that runs in OS_RUN or in MAPFILE_TRY; never returns
+ * os_run(scope, body, argument)          run body(argument) so that os_land(scope) comes back here. Returns what body
+ *                                        did and 0, or after a landing anything and 1. Sets scope->size when the
+ *                                        place to land at is made.
+ * os_land(scope)                         leave to a scope that runs in os_run or in MAPFILE_TRY; never returns
+ * OS_SIZE_SAVED                          scope->size of a scope in place whose registers mapfile_scope_save saved,
+ *                                        nobody else's
  * OS_FILLS_MAPS                          can os_fill_zeros put zeros into a live map?
  * OS_UNIFIED_CACHE                       do maps and the file calls show the same bytes at every moment?
  * OS_PARKING_CLOSES                      does an open handle keep others from the file, so that parking closes it?
@@ -207,15 +216,18 @@ typedef struct os_fault {
   int64_t code;
   uint64_t length;   /* bytes known to be bad, a power of two */
   bool address_only; /* access is not known, and perhaps the page is good but forbidden */
-  /* Can the handler leave to that scope? Asked before anything is changed; NULL: to any. */
-  bool (*can_land)(const struct os_fault *fault, const mapfile_scope *landing);
-  const mapfile_scope *frame; /* for can_land */
+  /* Can the handler leave to that scope, which covers the address? Asked before anything is changed; it may still say
+     what the fault is. NULL: to any. */
+  bool (*can_land)(struct os_fault *fault, const mapfile_scope *landing);
 } os_fault;
 
 /* Provided by scope.c to the platforms.
    handler: find the scope that a fault belongs to. Returns it, to be left by mf_scope_land; or NULL, with *resume set
    where the bad page has been filled and the instruction can run again. */
-mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume);
+mapfile_scope *mf_scope_take(os_fault *fault, bool *resume);
+/* Enter a scope in place whose registers have just been saved by mapfile_scope_save, which goes on here; 0. */
+int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                           mapfile_fault *fault);
 /* Leave to the scope: never returns. In normal context, or in a handler where the platform allows it. */
 _Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
 /* mapfile_handler_configure's flags. */

@@ -28,6 +28,10 @@ enum {
   SCOPE_CLEANING = 0x6d617004 /* armed, and not jumped over: it has something to clean up */
 };
 
+/* scope->size of a scope that os_run has not yet made a place to land at. Should a signal handler be so bold as to
+   fault on its view just then, there is no scope. */
+enum { SIZE_UNSAVED = 0 };
+
 /* What scope->internal holds. */
 enum {
   IN_SHADOWED = 0, /* what stood in this scope's place of the ring: the scope MF_RING levels further out */
@@ -115,8 +119,9 @@ static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
 }
 
 static inline MF_UNINSTRUMENTED bool is_entered(const mapfile_scope *scope) {
-  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
-         scope->state == state_of(scope, SCOPE_CLEANING);
+  return scope->size != SIZE_UNSAVED &&
+         (scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
+          scope->state == state_of(scope, SCOPE_CLEANING));
 }
 
 static inline mapfile_scope *scope_of(uintptr_t entry) {
@@ -262,7 +267,8 @@ static const struct record_start {
 
 /* The usual case, in as few steps as it can be had: the thread is prepared (else its stack has no size), the scope lies
    on its stack and is the outermost, the record is as new. False: look with care. */
-static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault) {
+static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault,
+                                 uint32_t size) {
   mf_thread *thread = os_thread_guess();
   bool usual = thread != NULL && thread->depth == 0 && on_own_stack(thread, (uintptr_t)scope) &&
                memcmp(fault, &empty_record, sizeof empty_record) == 0;
@@ -273,10 +279,12 @@ static inline bool enter_quickly(mapfile_scope *scope, mapfile *file, const mapf
       view != NULL ? mf_view_is_simple(view) && view->internal[MF_VIEW_FILE] == (uintptr_t)file : mf_file_is_open(file);
   if (MF_UNLIKELY(!usual))
     return false;
+  scope->size = size;
   scope->file = file;
   scope->view = view;
   scope->fault = fault;
-  scope->leave = &thread->depth;
+  if (size != SIZE_UNSAVED)
+    scope->leave = &thread->depth;
   push(thread, scope, (uintptr_t)scope, 0, SCOPE_ARMED);
   return true;
 }
@@ -300,11 +308,22 @@ static MF_NOINLINE int enter_or_jump(mapfile_scope *scope, mapfile *file, const 
   os_land(scope);
 }
 
+static inline int enter_in_place(mapfile_scope *scope, mapfile *file, const mapfile_view *view, mapfile_fault *fault,
+                                 uint32_t size) {
+  if (fault != NULL && enter_quickly(scope, file, view, fault, size))
+    return 0;
+  scope->size = size;
+  return enter_or_jump(scope, file, view, fault);
+}
+
 MF_HOT int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                             mapfile_fault *fault) {
-  if (fault == NULL || !enter_quickly(scope, file, view, fault))
-    return enter_or_jump(scope, file, view, fault);
-  return 0;
+  return enter_in_place(scope, file, view, fault, (uint32_t)sizeof *scope);
+}
+
+MF_HOT int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                  mapfile_fault *fault) {
+  return enter_in_place(scope, file, view, fault, OS_SIZE_SAVED);
 }
 
 /*
@@ -369,11 +388,10 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
   leave_with_care(scope);
 }
 
-/* What mapfile_scope_leave_quickly of the header does where leave is set; for compilers that have only this form. */
-static inline void leave_quickly(mapfile_scope *scope) {
+/* What mapfile_scope_leave_quickly of the header does, for a scope that enter_quickly entered. */
+static inline void leave_outermost(void) {
   atomic_signal_fence(memory_order_seq_cst);
-  *scope->leave = 0;
-  scope->state = SCOPE_IDLE;
+  os_thread()->depth = 0;
   atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -387,55 +405,61 @@ static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile
   return status == MAPFILE_OK ? after : status;
 }
 
-static MF_NOINLINE mapfile_status finish_fault(const mapfile_scope *scope) {
-  const mapfile_fault *fault = scope->fault;
+static MF_NOINLINE mapfile_status finish_fault(const mapfile_fault *fault) {
   mf_trace(MAPFILE_EVENT_FAULT, fault->file, fault->offset, fault->length, fault->status);
   return fault->status;
 }
 
-static MF_NOINLINE mapfile_status try_without_record(mapfile *file, const mapfile_view *view, mapfile_body body,
-                                                     void *argument) {
+/* Not instrumented, as nothing that has a scope in its frame: AddressSanitizer could move the scope off the stack. */
+static MF_NOINLINE MF_UNINSTRUMENTED mapfile_status try_with_care(mapfile *file, const mapfile_view *view,
+                                                                  mapfile_body body, void *argument,
+                                                                  mapfile_fault *fault) {
+  mapfile_scope scope;
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
-  return mapfile_try(file, view, body, argument, &unwanted);
+  if (body == NULL)
+    return MAPFILE_INVALID;
+  if (fault == NULL)
+    fault = &unwanted;
+  scope.size = SIZE_UNSAVED;
+  mapfile_status status = enter_with_care(&scope, file, view, fault, SCOPE_ARMED);
+  if (status != MAPFILE_OK)
+    return record_refusal(fault, status);
+  os_outcome outcome = os_run(&scope, body, argument);
+  if (outcome.landed != 0)
+    return finish_fault(fault);
+  return finish_with_care(&scope, (mapfile_status)outcome.status);
 }
 
-/* The scope is entered before its registers are saved: nothing in between can fault, and what the compiler has to keep
-   in memory over the saving is less. Not instrumented, because AddressSanitizer could move the scope off the stack. */
+/* What is rare is done elsewhere, so that the usual case needs no memory but the scope's: it is stores that a scope
+   costs. */
 MF_HOT MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, const mapfile_view *view,
                                                                  mapfile_body body, void *argument,
                                                                  mapfile_fault *fault) {
   mapfile_scope scope;
-  if (MF_UNLIKELY(body == NULL))
-    return MAPFILE_INVALID;
-  if (MF_UNLIKELY(fault == NULL))
-    return try_without_record(file, view, body, argument);
-  if (MF_UNLIKELY(!enter_quickly(&scope, file, view, fault))) {
-    mapfile_status refused = enter_with_care(&scope, file, view, fault, SCOPE_ARMED);
-    if (refused != MAPFILE_OK)
-      return record_refusal(fault, refused);
-  }
-  mapfile_status status;
-  if (MF_UNLIKELY(OS_RUN(&scope, body, argument, &status)))
-    return finish_fault(&scope);
-  if (MF_UNLIKELY(scope.leave == NULL))
-    return finish_with_care(&scope, status);
-  leave_quickly(&scope);
-  return status;
+  if (MF_UNLIKELY(body == NULL || fault == NULL || !enter_quickly(&scope, file, view, fault, SIZE_UNSAVED)))
+    return try_with_care(file, view, body, argument, fault);
+  os_outcome outcome = os_run(&scope, body, argument);
+  if (MF_UNLIKELY(outcome.landed != 0))
+    return finish_fault(scope.fault);
+  leave_outermost();
+  return (mapfile_status)outcome.status;
 }
 
 MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_view *view, mapfile_body body,
                                                 void *argument, mapfile_fault *fault, mapfile_scope **onward) {
   mapfile_scope scope;
   *onward = NULL;
+  scope.size = SIZE_UNSAVED;
   mapfile_status status = enter_with_care(&scope, file, view, fault, SCOPE_CLEANING);
   if (status != MAPFILE_OK)
     return record_refusal(fault, status);
   scope.internal[IN_ONWARD] = 0;
-  if (OS_RUN(&scope, body, argument, &status)) {
+  os_outcome outcome = os_run(&scope, body, argument);
+  if (outcome.landed != 0) {
     *onward = (mapfile_scope *)scope.internal[IN_ONWARD];
-    return *onward == NULL ? finish_fault(&scope) : MAPFILE_UNKNOWN;
+    return *onward == NULL ? finish_fault(fault) : MAPFILE_UNKNOWN;
   }
-  return finish_with_care(&scope, status);
+  return finish_with_care(&scope, (mapfile_status)outcome.status);
 }
 
 bool mf_scope_is_inside(void) {
@@ -684,7 +708,7 @@ static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, m
     thread->ring[(depth - out) % MF_RING] = outer[out];
 }
 
-MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(const os_fault *fault, bool *resume) {
+MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(os_fault *fault, bool *resume) {
   mf_thread *thread = os_thread_in_handler();
   mapfile_scope *scope;
   uint32_t depth = thread != NULL ? thread->depth : 0;

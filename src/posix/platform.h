@@ -10,7 +10,8 @@
 #define MF_TLS_MODEL
 #endif
 
-extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
+/* Aligned so that what every scope touches of it is one piece of the processor's cache. */
+extern _Thread_local _Alignas(32) mf_thread mf_this_thread MF_TLS_MODEL;
 
 static inline mf_thread *os_thread(void) {
   return &mf_this_thread;
@@ -36,40 +37,30 @@ enum { OS_UNIFIED_CACHE = 1 };
 enum { OS_FILLS_MAPS = 1, OS_PARKING_CLOSES = 0 };
 
 /*
- * OS_RUN saves its registers with the compiler's own setjmp where that is sound: the C library's costs as much as all
- * the rest of a scope. Its counterpart must tell AddressSanitizer by hand what longjmp tells it; and ThreadSanitizer,
- * which follows calls and returns, knows only the library's, so under it that one is used.
+ * The ways to save a scope's registers: by registers.c, or by setjmp. Programs may have setjmp in MAPFILE_TRY
+ * (mapfile.h says when), and under ThreadSanitizer, which follows calls and returns, it has to be setjmp: so the scope
+ * says which it was.
  */
-#ifdef MF_BUILTIN_SETJMP
-#pragma weak __asan_handle_no_return
+enum { OS_SIZE_SAVED = 1, OS_SIZE_RUN = 2, OS_SIZE_SETJMP = sizeof(mapfile_scope) };
+
+/* registers.c */
+os_outcome posix_run_setjmp(mapfile_scope *scope, mapfile_body body, void *argument);
+_Noreturn void os_land(mapfile_scope *scope);
+
+#ifdef MAPFILE_SAVES_REGISTERS
 #pragma weak __tsan_func_entry
-void __asan_handle_no_return(void);
 void __tsan_func_entry(void *caller);
 
-/* scope->size of a scope whose registers were saved so; nobody else's. */
-enum { OS_SIZE_BUILTIN = 1 };
-
-#define OS_SAVE_REGISTERS(scope)                                                          \
-  (__tsan_func_entry == NULL                                                              \
-       ? ((scope)->size = OS_SIZE_BUILTIN, __builtin_setjmp((void **)(scope)->registers)) \
-       : ((scope)->size = (uint32_t)sizeof(mapfile_scope), MAPFILE_SAVE_REGISTERS((scope)->registers)))
-#else
-#define OS_SAVE_REGISTERS(scope) \
-  ((scope)->size = (uint32_t)sizeof(mapfile_scope), MAPFILE_SAVE_REGISTERS((scope)->registers))
+/* registers.c */
+os_outcome posix_run(mapfile_scope *scope, mapfile_body body, void *argument);
 #endif
 
-#define OS_RUN(scope, body, argument, status) \
-  (OS_SAVE_REGISTERS(scope) != 0 ? true : (*(status) = (body)(argument), false))
-
-static _Noreturn inline void os_land(mapfile_scope *scope) {
-#ifdef MF_BUILTIN_SETJMP
-  if (scope->size == OS_SIZE_BUILTIN) {
-    if (__asan_handle_no_return != NULL)
-      __asan_handle_no_return();
-    __builtin_longjmp((void **)scope->registers, 1);
-  }
+static inline os_outcome os_run(mapfile_scope *scope, mapfile_body body, void *argument) {
+#if defined(MAPFILE_SAVES_REGISTERS) && !defined(MAPFILE_USE_SETJMP)
+  if (__tsan_func_entry == NULL)
+    return posix_run(scope, body, argument);
 #endif
-  longjmp(scope->registers, 1);
+  return posix_run_setjmp(scope, body, argument);
 }
 
 #endif

@@ -29,6 +29,13 @@ static bool is_allowed(DWORD protection, ULONG_PTR access) {
   return (protection & (access == LOADING ? readable : access == STORING ? writable : executable)) != 0;
 }
 
+/* What can_land is asked about. */
+typedef struct win_fault {
+  os_fault fault; /* first, so that one is the other */
+  const EXCEPTION_RECORD *record;
+  const mapfile_scope *frame; /* the scope whose frame the system asks; NULL: it asks the vectored handler */
+} win_fault;
+
 /* handler: an access violation. In memory that allows the access the page is bad, as Wine says it of a file that became
    shorter; a page that allows nothing has been made so by mapfile_inject; anything else is the program's mistake, and
    taken only where it asked for that. */
@@ -43,22 +50,28 @@ static bool is_bad_page(os_fault *fault, ULONG_PTR access) {
   return (mf_handler_flags() & MAPFILE_HANDLER_ACCESS) != 0;
 }
 
-/* handler: is this an exception of the kind that a bad page of a file raises? */
+/* handler: can this be what a bad page of a file raises? */
 static bool is_page_fault(const EXCEPTION_RECORD *record, os_fault *fault) {
+  if (record->NumberParameters < 2 ||
+      (record->ExceptionCode != EXCEPTION_ACCESS_VIOLATION && record->ExceptionCode != EXCEPTION_IN_PAGE_ERROR))
+    return false;
+  bool has_status = record->ExceptionCode == EXCEPTION_IN_PAGE_ERROR && record->NumberParameters > 2;
   fault->status = MAPFILE_UNKNOWN;
   fault->length = mf_page_size;
-  if (record->NumberParameters < 2)
-    return false;
   fault->address = record->ExceptionInformation[1];
   fault->access = record->ExceptionInformation[0] == STORING ? MAPFILE_FAULT_WRITE : MAPFILE_FAULT_READ;
-  fault->code = (int64_t)record->ExceptionCode;
-  if (record->ExceptionCode == EXCEPTION_ACCESS_VIOLATION)
-    return is_bad_page(fault, record->ExceptionInformation[0]);
-  if (record->ExceptionCode != EXCEPTION_IN_PAGE_ERROR)
-    return false;
-  if (record->NumberParameters > 2)
-    fault->code = (int64_t)(uint32_t)record->ExceptionInformation[2];
+  fault->code = (int64_t)(has_status ? (uint32_t)record->ExceptionInformation[2] : record->ExceptionCode);
   return true;
+}
+
+/* handler: what an access violation means is asked of the system, which takes as long as much of the rest: only once it
+   is known that there is somebody to take it. */
+static bool lands_here(os_fault *fault, const mapfile_scope *landing) {
+  const win_fault *asked = (const win_fault *)(const void *)fault;
+  if (asked->frame != NULL ? landing != asked->frame : landing->size == OS_SIZE_FRAMED)
+    return false;
+  return asked->record->ExceptionCode != EXCEPTION_ACCESS_VIOLATION ||
+         is_bad_page(fault, asked->record->ExceptionInformation[0]);
 }
 
 /* handler: others' threads raise exceptions by the thousand, which shall cost them nothing. */
@@ -67,24 +80,20 @@ static bool is_in_scope(void) {
   return thread != NULL && thread->depth != 0;
 }
 
-static bool lands_here(const os_fault *fault, const mapfile_scope *landing) {
-  return fault->frame != NULL ? landing == fault->frame : landing->size != OS_SIZE_FRAMED;
-}
-
 /* handler */
 mapfile_scope *win_take(const EXCEPTION_POINTERS *pointers, const mapfile_scope *frame, bool *resume) {
   const CONTEXT *context = pointers->ContextRecord;
-  os_fault fault = {.can_land = lands_here, .frame = frame};
+  win_fault asked = {{.can_land = lands_here}, pointers->ExceptionRecord, frame};
   DWORD error = GetLastError();
   mapfile_scope *scope = NULL;
   *resume = false;
-  if (is_in_scope() && is_page_fault(pointers->ExceptionRecord, &fault)) {
+  if (is_in_scope() && is_page_fault(asked.record, &asked.fault)) {
 #if defined(_WIN64)
-    fault.stack_pointer = context->Rsp;
+    asked.fault.stack_pointer = context->Rsp;
 #else
-    fault.stack_pointer = context->Esp;
+    asked.fault.stack_pointer = context->Esp;
 #endif
-    scope = mf_scope_take(&fault, resume);
+    scope = mf_scope_take(&asked.fault, resume);
   }
   SetLastError(error);
   return scope;

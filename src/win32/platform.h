@@ -88,14 +88,14 @@ static inline mf_thread *os_thread_in_handler(void) {
 }
 
 /* scope->size of a scope that is a real frame of structured exception handling; nobody else's. */
-enum { OS_SIZE_FRAMED = 2 };
+enum { OS_SIZE_SAVED = 1, OS_SIZE_FRAMED = 2 };
 
 /* registers.c. On processors where every scope of mapfile_try is a frame, only MAPFILE_TRY saves registers. */
 #if defined(__GNUC__)
 #if defined(_WIN64)
 _Noreturn void win_registers_restore(const uintptr_t *registers);
 #else
-int win_registers_save(uintptr_t *registers) __attribute__((returns_twice));
+os_outcome MAPFILE_SAVE_CALL win_run(mapfile_scope *scope, mapfile_body body, void *argument);
 _Noreturn void __attribute__((fastcall)) win_registers_restore(const uintptr_t *registers);
 #endif
 #endif
@@ -106,13 +106,15 @@ _Noreturn void win_land_framed(mapfile_scope *scope);
 
 /* A frame where the compiler has __try, or the assembler can describe one; else saved registers, which are gone back to
    by the vectored handler. */
+static inline os_outcome os_run(mapfile_scope *scope, mapfile_body body, void *argument) {
 #if defined(MF_HAVE_TRY) || defined(_WIN64)
-#define OS_RUN(scope, body, argument, status) win_run_framed(scope, body, argument, status)
+  mapfile_status status = MAPFILE_OK;
+  bool landed = win_run_framed(scope, body, argument, &status);
+  return (os_outcome){status, landed};
 #else
-#define OS_RUN(scope, body, argument, status)       \
-  ((scope)->size = (uint32_t)sizeof(mapfile_scope), \
-   win_registers_save((scope)->registers) != 0 ? true : (*(status) = (body)(argument), false))
+  return win_run(scope, body, argument);
 #endif
+}
 
 static _Noreturn inline void os_land(mapfile_scope *scope) {
 #if defined(__GNUC__)

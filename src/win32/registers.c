@@ -36,7 +36,7 @@ __asm__(".section .drectve,\"yn\"\n"
 #if defined(_WIN64)
 
 /* Of the ten vector registers all 128 bits are the caller's; the others go two by two, since it is stores that this
-   costs. Goes on in mapfile_scope_enter, whose 0 it returns. */
+   costs. Goes on in mf_scope_enter_saved, whose 0 it returns. */
 __asm__(".text\n"
         "	.p2align 6\n"
         "	.globl mapfile_scope_save\n"
@@ -73,7 +73,7 @@ __asm__(".text\n"
         "	movups %xmm13, 192(%r10)\n"
         "	movups %xmm14, 208(%r10)\n"
         "	movups %xmm15, 224(%r10)\n"
-        "	jmp mapfile_scope_enter\n"
+        "	jmp mf_scope_enter_saved\n"
         "	.p2align 4\n"
         "	.globl win_registers_restore\n"
         "	.def win_registers_restore; .scl 2; .type 32; .endef\n"
@@ -104,42 +104,39 @@ __asm__(".text\n"
 
 #else
 
+#define SIZE_SAVED 1
+#define SIZE_SAVED_TEXT "1"
+_Static_assert(SIZE_SAVED == OS_SIZE_SAVED && offsetof(mapfile_scope, size) == 0, "the assembly below knows scopes");
+
 /* The chain of frames of structured exception handling, at fs:[0], goes back too: it must not lead through frames that
-   are left. */
+   are left. Both routines have three arguments in eax, edx and ecx; saving leaves them there. */
+#define SAVE                                     \
+  "	movl %ebx, 0+" IN_SCOPE_TEXT "(%eax)\n"  \
+  "	movl %ebp, 4+" IN_SCOPE_TEXT "(%eax)\n"  \
+  "	movl %esi, 8+" IN_SCOPE_TEXT "(%eax)\n"  \
+  "	movl %edi, 12+" IN_SCOPE_TEXT "(%eax)\n" \
+  "	movl %fs:0, %ebx\n"                          \
+  "	movl %ebx, 24+" IN_SCOPE_TEXT "(%eax)\n" \
+  "	leal 4(%esp), %ebx\n"                        \
+  "	movl %ebx, 16+" IN_SCOPE_TEXT "(%eax)\n" \
+  "	movl (%esp), %ebx\n"                         \
+  "	movl %ebx, 20+" IN_SCOPE_TEXT "(%eax)\n" \
+  "	movl 0+" IN_SCOPE_TEXT "(%eax), %ebx\n"
+
 __asm__(".text\n"
         "	.p2align 4\n"
         "	.globl _mapfile_scope_save\n"
         "	.def _mapfile_scope_save; .scl 2; .type 32; .endef\n"
-        "_mapfile_scope_save:\n"
-        "	movl 4(%esp), %ecx\n"
-        "	addl $" IN_SCOPE_TEXT ", %ecx\n"
-        "	movl %ebx, (%ecx)\n"
-        "	movl %ebp, 4(%ecx)\n"
-        "	movl %esi, 8(%ecx)\n"
-        "	movl %edi, 12(%ecx)\n"
-        "	leal 4(%esp), %eax\n"
-        "	movl %eax, 16(%ecx)\n"
-        "	movl (%esp), %eax\n"
-        "	movl %eax, 20(%ecx)\n"
-        "	movl %fs:0, %eax\n"
-        "	movl %eax, 24(%ecx)\n"
-        "	jmp _mapfile_scope_enter\n"
+        "_mapfile_scope_save:\n" SAVE "	jmp _mf_scope_enter_saved\n"
         "	.p2align 4\n"
-        "	.globl _win_registers_save\n"
-        "	.def _win_registers_save; .scl 2; .type 32; .endef\n"
-        "_win_registers_save:\n"
-        "	movl 4(%esp), %ecx\n"
-        "	movl %ebx, (%ecx)\n"
-        "	movl %ebp, 4(%ecx)\n"
-        "	movl %esi, 8(%ecx)\n"
-        "	movl %edi, 12(%ecx)\n"
-        "	leal 4(%esp), %eax\n"
-        "	movl %eax, 16(%ecx)\n"
-        "	movl (%esp), %eax\n"
-        "	movl %eax, 20(%ecx)\n"
-        "	movl %fs:0, %eax\n"
-        "	movl %eax, 24(%ecx)\n"
-        "	xorl %eax, %eax\n"
+        "	.globl _win_run\n"
+        "	.def _win_run; .scl 2; .type 32; .endef\n"
+        "_win_run:\n" SAVE "	movl $" SIZE_SAVED_TEXT ", (%eax)\n"
+        "	subl $12, %esp\n"
+        "	movl %ecx, (%esp)\n"
+        "	call *%edx\n"
+        "	addl $12, %esp\n"
+        "	xorl %edx, %edx\n"
         "	ret\n"
         "	.p2align 4\n"
         "	.globl @win_registers_restore@4\n"
@@ -154,6 +151,7 @@ __asm__(".text\n"
         "	movl 8(%ecx), %esi\n"
         "	movl 12(%ecx), %edi\n"
         "	movl $1, %eax\n"
+        "	movl %eax, %edx\n"
         "	movl 16(%ecx), %esp\n"
         "	jmp *20(%ecx)\n");
 
