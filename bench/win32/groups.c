@@ -104,14 +104,30 @@ static const char *save_registers(struct sample *sample) {
   return bodies[0] == sample->count ? NULL : "wrong number of bodies";
 }
 
+/* What no scope in place can be without: registers saved, and one call into the library, here one that does nothing. */
+static const char *save_and_call(struct sample *sample) {
+  uintptr_t registers[32];
+  uint64_t bodies[1] = {0};
+  for (volatile uint64_t i = 0; i < sample->count; i++) {
+    if (bench_save(registers) != 0) {
+      return "came back by a jump";
+    }
+    mapfile_version(NULL);
+    count_up(bodies);
+  }
+  return bodies[0] == sample->count ? NULL : "wrong number of bodies";
+}
+
 void bench_scope(struct group *group) {
   group_begin(group, "scope", "ns", 1e9, "entering and leaving a scope in which nothing goes wrong");
   if (!bench_file_open(group, &here)) {
     return;
   }
   int bare = group_add(group, "saving the registers", save_registers, NULL, SCOPES);
+  int least = group_add(group, "saving the registers and an empty call", save_and_call, NULL, SCOPES);
   int call = group_add(group, "mapfile_try over a view", try_by_call, NULL, SCOPES);
   int place = group_add(group, "MAPFILE_TRY over a view", try_in_place, NULL, SCOPES);
+  group_compare(group, least, COMPARE_TIME, bare, 0);
   group_compare(group, call, COMPARE_TIME, bare, 1.5);
   group_compare(group, place, COMPARE_TIME, bare, 1.5);
   group_measure(group);
@@ -163,6 +179,20 @@ static mapfile_status MAPFILE_CALL touch(void *address) {
   return MAPFILE_OK;
 }
 
+#if defined(_WIN64)
+static void touch_forbidden(void *address) {
+  (void)*(volatile unsigned char *)address;
+}
+
+static const char *fault_in_frame(struct sample *sample) {
+  caught = 0;
+  for (volatile uint64_t i = 0; i < sample->count; i++) {
+    caught += (uint64_t)bench_frame(touch_forbidden, forbidden);
+  }
+  return caught == sample->count ? NULL : "wrong number of faults";
+}
+#endif
+
 static const char *fault_in_call(struct sample *sample) {
   mapfile_fault fault = MAPFILE_FAULT_INIT;
   for (volatile uint64_t i = 0; i < sample->count; i++) {
@@ -201,10 +231,14 @@ void bench_fault(struct group *group) {
     int call = group_add(group, "mapfile_try", fault_in_call, NULL, FAULTS);
     int place = group_add(group, "MAPFILE_TRY", fault_in_place, NULL, FAULTS);
     group_compare(group, place, COMPARE_TIME, bare, 1.3);
-    group_compare(group, call, COMPARE_TIME, bare, sizeof(void *) > 4 ? 0 : 1.3);
-    if (sizeof(void *) > 4) {
-      group_note(group, "mapfile_try is a frame here: the system searches for it and unwinds to it");
-    }
+#if defined(_WIN64)
+    /* mapfile_try is a frame here: the system searches for it and unwinds to it. */
+    int frame = group_add(group, "a minimal frame", fault_in_frame, NULL, FAULTS);
+    group_compare(group, frame, COMPARE_TIME, bare, 0);
+    group_compare(group, call, COMPARE_TIME, frame, 1.3);
+#else
+    group_compare(group, call, COMPARE_TIME, bare, 1.3);
+#endif
     group_measure(group);
   }
   VirtualFree(forbidden, 0, MEM_RELEASE);

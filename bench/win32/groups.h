@@ -34,4 +34,8 @@ int bench_save(uintptr_t *registers) __attribute__((returns_twice));
 /* Go back there; a handler makes a thread go on here with registers in the first argument's place. */
 void bench_restore(const uintptr_t *registers);
 
+/* registers.c: run body(argument) in the least frame that takes any exception raised in it: 1, or 0 where there was
+   none. Only where frames are described by tables. */
+int bench_frame(void (*body)(void *argument), void *argument);
+
 #endif

@@ -1,10 +1,13 @@
 /*
- * The least that a scope has to do: saving the registers that a function must keep, and going back to them. By other
- * hands than the library's, so that neither is measured by itself.
+ * The least that a scope has to do: saving the registers that a function must keep, and going back to them, or being a
+ * frame that takes exceptions. By other hands than the library's, so that neither is measured by itself.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "groups.h"
+
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
 
 #if defined(_WIN64)
 __asm__(".text\n"
@@ -57,7 +60,38 @@ __asm__(".text\n"
         "	movups 224(%rcx), %xmm15\n"
         "	movl $1, %eax\n"
         "	movq 8(%rcx), %rsp\n"
-        "	jmp *(%rcx)\n");
+        "	jmp *(%rcx)\n"
+        "	.p2align 4\n"
+        "	.globl bench_frame\n"
+        "	.def bench_frame; .scl 2; .type 32; .endef\n"
+        "	.seh_proc bench_frame\n"
+        "bench_frame:\n"
+        "	subq $40, %rsp\n"
+        "	.seh_stackalloc 40\n"
+        "	.seh_endprologue\n"
+        "	.seh_handler bench_frame_handler, @except\n"
+        "	movq %rcx, %rax\n"
+        "	movq %rdx, %rcx\n"
+        "	callq *%rax\n"
+        "	xorl %eax, %eax\n"
+        "1:	addq $40, %rsp\n"
+        "	ret\n"
+        "	.globl bench_frame_landed\n"
+        "bench_frame_landed:\n"
+        "	movl $1, %eax\n"
+        "	jmp 1b\n"
+        "	.seh_endproc\n");
+
+extern char bench_frame_landed[];
+/* Only the assembly names it. */
+__attribute__((used)) EXCEPTION_DISPOSITION bench_frame_handler(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
+                                                                DISPATCHER_CONTEXT *dispatcher) {
+  (void)context;
+  if ((record->ExceptionFlags & (EXCEPTION_UNWINDING | EXCEPTION_EXIT_UNWIND)) == 0) {
+    RtlUnwindEx(frame, bench_frame_landed, record, NULL, dispatcher->ContextRecord, dispatcher->HistoryTable);
+  }
+  return ExceptionContinueSearch;
+}
 #else
 __asm__(".text\n"
         "	.p2align 6\n"
