@@ -11,7 +11,7 @@
 /* Ranges up to this are walked in the pooled map and keep their pages. */
 #define SHORT_RANGE (UINT64_C(4) << 20)
 /* How far the walk gets before it lets go of what lies behind. */
-#define RELEASE_STEP ((size_t)8 << 20)
+#define RELEASE_STEP ((size_t)12 << 20)
 #define MAPPED_PIECE ((size_t)1 << 20)
 #define COPIED_PIECE ((size_t)256 << 10)
 /* A walk maps its range in parts of at most this, so that it needs little address space. */
