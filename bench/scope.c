@@ -112,6 +112,33 @@ static const char *setjmp_and_call(struct sample *sample) {
   return NULL;
 }
 
+/* The least that could be called a scope: it is in a list of its thread's, and asks nothing. */
+static _Thread_local struct guard {
+  struct guard *outer;
+  sigjmp_buf registers;
+} * guards;
+
+__attribute__((noinline)) static void push_guard(struct guard *guard) {
+  guard->outer = guards;
+  guards = guard;
+}
+
+__attribute__((noinline)) static void pop_guard(const struct guard *guard) {
+  guards = guard->outer;
+}
+
+static const char *bare_guard(struct sample *sample) {
+  for (volatile uint64_t i = 0; i < sample->count; i++) {
+    struct guard guard;
+    push_guard(&guard);
+    if (sigsetjmp(guard.registers, 0) != 0) {
+      return "came back by a jump";
+    }
+    pop_guard(&guard);
+  }
+  return NULL;
+}
+
 static const char *read_a_byte(struct sample *sample) {
   char byte;
   for (volatile uint64_t i = 0; i < sample->count; i++) {
@@ -166,6 +193,9 @@ void bench_scope(struct group *group, const struct plan *plan) {
   group_add(group, "the loop alone", only_the_loop, NULL, SCOPES);
   int least = group_add(group, "sigsetjmp(buf, 0) and an empty call", setjmp_and_call, NULL, SCOPES);
   group_compare(group, least, COMPARE_TIME, byte, 0);
+  int guard = group_add(group, "a list of sigsetjmp(buf, 0), unchecked", bare_guard, NULL, SCOPES);
+  group_compare(group, guard, COMPARE_TIME, bare, 0);
+  group_compare(group, guard, COMPARE_TIME, byte, 0);
   int forms[] = {group_add(group, "mapfile_try over a view", try_view, NULL, SCOPES),
                  group_add(group, "mapfile_try over a mapfile", try_file, NULL, SCOPES),
                  group_add(group, "MAPFILE_TRY over a view", in_place_view, NULL, SCOPES),

@@ -21,9 +21,9 @@ enum { MF_RING = 8 };
 /* What a thread keeps. Small, because libraries that dlopen loads share little static space. What every scope touches
    comes first, together. */
 typedef struct mf_thread {
-  uintptr_t stack_low, stack_size;
   uint32_t depth; /* scopes entered */
   uint32_t ready; /* prepared for scopes */
+  uintptr_t stack_low, stack_size;
   /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
      with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
   uintptr_t ring[MF_RING];
