@@ -262,7 +262,7 @@ static void budget_with_threads(void) {
     work[i] = (busy){file, size, 1000 + i, &stop};
     conf_thread_start(&threads[i], pin_all_the_time, &work[i], 0);
   }
-  for (int i = 0; i < 300; i++) {
+  for (int i = conf_rounds(300); i > 0; i--) {
     expect_within(file, 3, 60 * conf_page);
     conf_sleep_ms(1);
   }

@@ -312,6 +312,8 @@ void conf_count_holdings(conf_holdings *holdings);
 void conf_expect_no_leak(const char *file, int line, const conf_holdings *before);
 /* Only the descriptors or handles, which are exact at any time. */
 uint64_t conf_descriptors(void);
+/* Only the threads that run. */
+uint64_t conf_threads(void);
 /* Run within() while the dynamic linker's lock is held; false where that cannot be done. */
 bool conf_hold_linker(void (*within)(void));
 
@@ -320,6 +322,10 @@ bool conf_want_float_exceptions(bool wanted);
 bool conf_wants_float_exceptions(void);
 /* Can a program set the processor's alignment flag, and live through a fault? */
 bool conf_bears_alignment_flag(void);
+
+/* How often to do what is done again and again by several threads: as often as is usual, or as many per cent of that as
+   MAPFILE_TEST_ROUNDS says. */
+int conf_rounds(int usual);
 
 /* Has the library been built for tests, and told to take this host for another (src/hooks.h)? */
 bool conf_hooked(const char *hook);

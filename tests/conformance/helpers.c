@@ -265,6 +265,12 @@ void conf_expect_recovery(const conf_damaged *one) {
   conf_expect_fault(one->file, NULL, one->data + one->bad, one->bad);
 }
 
+int conf_rounds(int usual) {
+  const char *text = getenv("MAPFILE_TEST_ROUNDS");
+  long percent = text != NULL ? strtol(text, NULL, 10) : 100;
+  return percent >= 1 && percent < 100 ? (int)(usual * percent / 100) + 1 : usual;
+}
+
 bool conf_hooked(const char *hook) {
   const char *hooks = getenv("MAPFILE_TEST_HOOKS");
   return hooks != NULL && strstr(hooks, hook) != NULL;

@@ -398,7 +398,7 @@ static void run_threads(mapfile *file) {
   conf_thread threads[4];
   parker work[4];
   for (unsigned i = 0; i < 4; i++) {
-    work[i] = (parker){file, 31 + i, conf_instrument() != NULL ? 1000 : 10000};
+    work[i] = (parker){file, 31 + i, conf_instrument() != NULL ? 1000 : conf_rounds(10000)};
     conf_thread_start(&threads[i], park_and_use, &work[i], 0);
   }
   for (unsigned i = 0; i < 4; i++)
@@ -422,12 +422,6 @@ enum { IDLE_MS = 60 };
 /* Long enough for the busiest machine: only a thread that never comes fails here. */
 enum { PATIENCE_MS = 30000 };
 
-static uint64_t threads_now(void) {
-  conf_holdings now;
-  conf_count_holdings(&now);
-  return now.threads;
-}
-
 static void do_nothing(void *argument) {
   (void)argument;
 }
@@ -438,7 +432,7 @@ static uint64_t threads_at_first(void) {
   conf_thread_start(&thread, do_nothing, NULL, 0);
   conf_thread_join(&thread);
   conf_sleep_ms(1);
-  return threads_now();
+  return conf_threads();
 }
 
 static bool is_released(mapfile *file, uint64_t parks) {
@@ -506,8 +500,8 @@ static void idle_in_use(void) {
 
 /* One that has nothing more to do may need a while to be gone. */
 static void wait_for_threads(uint64_t wanted) {
-  EXPECT(threads_now() >= wanted);
-  for (uint64_t began = conf_clock_ms(); threads_now() > wanted; conf_sleep_ms(1))
+  EXPECT(conf_threads() >= wanted);
+  for (uint64_t began = conf_clock_ms(); conf_threads() > wanted; conf_sleep_ms(1))
     if (conf_clock_ms() - began > PATIENCE_MS)
       conf_broken(__FILE__, __LINE__, "a thread is left that nobody needs");
 }
@@ -519,7 +513,7 @@ static void idle_thread_ends(void) {
     conf_not_testable("the system does not tell how many threads there are");
   mapfile *never = open_idle(path, MAPFILE_IDLE_NEVER);
   look_at_all(never, SIZE);
-  EXPECT_UINT(threads_now(), before);
+  EXPECT_UINT(conf_threads(), before);
   for (int i = 0; i < 20; i++) {
     mapfile *one = open_idle(path, 10 * PATIENCE_MS), *other = open_idle(path, IDLE_MS);
     wait_for_threads(before + 1);
@@ -556,7 +550,7 @@ static void idle_long_times(void) {
 static void use_idle_in_child(void *argument) {
   mapfile *file = argument;
   /* An emulator may have threads of its own. */
-  uint64_t parks = conf_stats(file).parks, threads = conf_emulated() ? threads_now() : 1;
+  uint64_t parks = conf_stats(file).parks, threads = conf_emulated() ? conf_threads() : 1;
   look_at_all(file, SIZE);
   wait_for_release(file, parks);
   mapfile *other = open_idle(conf_path("file"), IDLE_MS);
@@ -620,11 +614,11 @@ static void idle_in_threads(void) {
   run_threads(file);
   conf_close(file);
   /* conf_path is not for threads that run side by side. */
-  parker work = {NULL, 5, conf_instrument() != NULL ? 20 : 200};
+  parker work = {NULL, 5, conf_instrument() != NULL ? 20 : conf_rounds(200)};
   conf_thread thread;
   mapfile *other = open_idle(path, 2);
   conf_thread_start(&thread, open_idle_files, &work, 0);
-  for (int i = 0; i < 200; i++) {
+  for (int i = conf_rounds(200); i > 0; i--) {
     look_at_all(other, SIZE);
     conf_sleep_ms(i % 4 == 0 ? 3 : 0);
   }

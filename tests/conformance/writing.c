@@ -408,12 +408,13 @@ static void while_loading(void) {
   const char *path = conf_make("file", PLACES * WINDOW / 2);
   race of = {.file = open_trusting(path, 2 * WINDOW), .is_remote = lies_elsewhere(path)};
   conf_thread threads[READERS];
+  const unsigned writes = (unsigned)conf_rounds(WRITES);
   uint64_t random = 5;
   for (unsigned place = 0; place < PLACES; place++)
     write_all(of.file, place * WINDOW / 2 + 9, "", 1);
   for (int i = 0; i < READERS; i++)
     conf_thread_start(&threads[i], read_newest, &of, 0);
-  for (unsigned i = 0; i < WRITES || atomic_load(&of.judged) < WRITES; i++) {
+  for (unsigned i = 0; i < writes || atomic_load(&of.judged) < writes; i++) {
     unsigned place = (unsigned)(conf_random(&random) % PLACES);
     unsigned char byte = (unsigned char)(atomic_fetch_add(&of.begun[place], 1) + 1);
     write_all(of.file, place * WINDOW / 2 + 9, &byte, 1);

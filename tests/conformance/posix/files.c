@@ -475,7 +475,7 @@ static uint64_t count_file_maps(void) {
   return count;
 }
 
-static uint64_t count_threads(void) {
+uint64_t conf_threads(void) {
   char *text = read_proc("/proc/self/status");
   char *line = text != NULL ? strstr(text, "\nThreads:") : NULL;
   uint64_t count = line != NULL ? strtoull(line + 9, NULL, 10) : UINT64_MAX;
@@ -486,7 +486,7 @@ static uint64_t count_threads(void) {
 void conf_count_holdings(conf_holdings *holdings) {
   holdings->descriptors = conf_descriptors();
   holdings->maps = count_file_maps();
-  holdings->threads = count_threads();
+  holdings->threads = conf_threads();
   holdings->heap_bytes = UINT64_MAX;
 #if HAVE_HEAP_COUNT
   if (conf_instrument() == NULL) {
@@ -502,7 +502,7 @@ void conf_expect_no_leak(const char *file, int line, const conf_holdings *before
   /* A thread that was joined may be on its way out of the kernel still. */
   for (int i = 0; i < 100 && now.threads != UINT64_MAX && now.threads > before->threads; i++) {
     conf_sleep_ms(10);
-    now.threads = count_threads();
+    now.threads = conf_threads();
   }
   if (now.descriptors > before->descriptors)
     conf_broken(file, line, "%" PRIu64 " descriptors are open, %" PRIu64 " were before", now.descriptors,

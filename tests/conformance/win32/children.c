@@ -104,6 +104,9 @@ bool conf_start_self(const conf_start *how, PROCESS_INFORMATION *process) {
     inherited[count++] = how->also;
   wchar_t *line = command_line(how);
   bool started = start_with(how, line, inherited, count, &start, process);
+  /* Once in thousands of times Wine loses a new program before it has begun. */
+  if (!started && GetLastError() == ERROR_INTERNAL_ERROR)
+    started = start_with(how, line, inherited, count, &start, process);
   DWORD error = GetLastError();
   free(line);
   if (errors != NULL)
