@@ -119,9 +119,14 @@ static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
 }
 
 static inline MF_UNINSTRUMENTED bool is_entered(const mapfile_scope *scope) {
-  return scope->size != SIZE_UNSAVED &&
-         (scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
-          scope->state == state_of(scope, SCOPE_CLEANING));
+  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
+         scope->state == state_of(scope, SCOPE_CLEANING);
+}
+
+/* One without a place to land at is not left to, but its frame stands, and the way to those outside it leads through
+   it. */
+static inline MF_UNINSTRUMENTED bool can_take(const mapfile_scope *scope) {
+  return scope->size != SIZE_UNSAVED && is_entered(scope);
 }
 
 static inline mapfile_scope *scope_of(uintptr_t entry) {
@@ -321,8 +326,8 @@ MF_HOT int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file,
   return enter_in_place(scope, file, view, fault, (uint32_t)sizeof *scope);
 }
 
-MF_HOT int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                                  mapfile_fault *fault) {
+MF_HOT MF_USED int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                          mapfile_fault *fault) {
   return enter_in_place(scope, file, view, fault, OS_SIZE_SAVED);
 }
 
@@ -594,7 +599,7 @@ static MF_UNINSTRUMENTED uintptr_t entry_at(const mf_thread *thread, const os_fa
 static MF_UNINSTRUMENTED mapfile_scope *next_alive(const mf_thread *thread, const os_fault *fault, uint32_t *depth) {
   while (*depth > 0) {
     uintptr_t entry = entry_at(thread, fault, --*depth);
-    if (entry != 0 && is_alive(thread, fault, frame_of(entry)) && is_entered(scope_of(entry)))
+    if (entry != 0 && is_alive(thread, fault, frame_of(entry)) && can_take(scope_of(entry)))
       return scope_of(entry);
   }
   return NULL;
