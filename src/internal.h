@@ -25,10 +25,13 @@
 #define MF_NOINLINE __attribute__((noinline, cold))
 /* Functions called so often that it shows how they lie in the cache lines of the code. */
 #define MF_HOT __attribute__((aligned(MF_CACHE_LINE)))
+/* Called by assembly alone, where link-time optimization does not look. */
+#define MF_USED __attribute__((used))
 #else
 #define MF_UNLIKELY(condition) (condition)
 #define MF_NOINLINE
 #define MF_HOT
+#define MF_USED
 #endif
 
 #define MF_COUNTED(array) (sizeof(array) / sizeof((array)[0]))

@@ -216,9 +216,9 @@ typedef struct os_fault {
   int64_t code;
   uint64_t length;   /* bytes known to be bad, a power of two */
   bool address_only; /* access is not known, and perhaps the page is good but forbidden */
-  /* Can the handler leave to that scope, which covers the address? Asked before anything is changed; it may still say
-     what the fault is. NULL: to any. */
-  bool (*can_land)(struct os_fault *fault, const mapfile_scope *landing);
+  /* Is the fault for that scope, which covers the address: can the handler leave to it, or put zeros there for it?
+     Asked before anything is changed; it may still say what the fault is. NULL: for any. */
+  bool (*can_take)(struct os_fault *fault, const mapfile_scope *scope);
 } os_fault;
 
 /* Provided by scope.c to the platforms.

@@ -119,9 +119,14 @@ static inline bool on_own_stack(const mf_thread *thread, uintptr_t address) {
 }
 
 static inline MF_UNINSTRUMENTED bool is_entered(const mapfile_scope *scope) {
-  return scope->size != SIZE_UNSAVED &&
-         (scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
-          scope->state == state_of(scope, SCOPE_CLEANING));
+  return scope->state == state_of(scope, SCOPE_ARMED) || scope->state == state_of(scope, SCOPE_FILLING) ||
+         scope->state == state_of(scope, SCOPE_CLEANING);
+}
+
+/* One without a place to land at is not left to, but its frame stands, and the way to those outside it leads through
+   it. */
+static inline MF_UNINSTRUMENTED bool can_land_at(const mapfile_scope *scope) {
+  return scope->size != SIZE_UNSAVED && is_entered(scope);
 }
 
 static inline mapfile_scope *scope_of(uintptr_t entry) {
@@ -321,8 +326,8 @@ MF_HOT int MAPFILE_CALL mapfile_scope_enter(mapfile_scope *scope, mapfile *file,
   return enter_in_place(scope, file, view, fault, (uint32_t)sizeof *scope);
 }
 
-MF_HOT int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
-                                                  mapfile_fault *fault) {
+MF_HOT MF_USED int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
+                                                          mapfile_fault *fault) {
   return enter_in_place(scope, file, view, fault, OS_SIZE_SAVED);
 }
 
@@ -594,7 +599,7 @@ static MF_UNINSTRUMENTED uintptr_t entry_at(const mf_thread *thread, const os_fa
 static MF_UNINSTRUMENTED mapfile_scope *next_alive(const mf_thread *thread, const os_fault *fault, uint32_t *depth) {
   while (*depth > 0) {
     uintptr_t entry = entry_at(thread, fault, --*depth);
-    if (entry != 0 && is_alive(thread, fault, frame_of(entry)) && is_entered(scope_of(entry)))
+    if (entry != 0 && is_alive(thread, fault, frame_of(entry)) && can_land_at(scope_of(entry)))
       return scope_of(entry);
   }
   return NULL;
@@ -708,6 +713,10 @@ static MF_UNINSTRUMENTED void pop_to(mf_thread *thread, const os_fault *fault, m
     thread->ring[(depth - out) % MF_RING] = outer[out];
 }
 
+static bool can_be_taken(os_fault *fault, const mapfile_scope *scope) {
+  return fault->can_take == NULL || fault->can_take(fault, scope);
+}
+
 MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(os_fault *fault, bool *resume) {
   mf_thread *thread = os_thread_in_handler();
   mapfile_scope *scope;
@@ -718,13 +727,13 @@ MF_UNINSTRUMENTED mapfile_scope *mf_scope_take(os_fault *fault, bool *resume) {
     if (!covers(scope, fault, &offset))
       continue;
     if (scope->state == state_of(scope, SCOPE_FILLING)) {
-      if (!fill(scope, fault))
+      if (!can_be_taken(fault, scope) || !fill(scope, fault))
         continue;
       *resume = true;
       return NULL;
     }
     mapfile_scope *landing = first_stop(thread, fault, scope, depth);
-    if (fault->can_land != NULL && !fault->can_land(fault, landing))
+    if (!can_be_taken(fault, landing))
       return NULL;
     record_fault(scope, fault, offset);
     pop_to(thread, fault, scope, depth);

@@ -29,7 +29,7 @@ static bool is_allowed(DWORD protection, ULONG_PTR access) {
   return (protection & (access == LOADING ? readable : access == STORING ? writable : executable)) != 0;
 }
 
-/* What can_land is asked about. */
+/* What can_take is asked about. */
 typedef struct win_fault {
   os_fault fault; /* first, so that one is the other */
   const EXCEPTION_RECORD *record;
@@ -66,9 +66,9 @@ static bool is_page_fault(const EXCEPTION_RECORD *record, os_fault *fault) {
 
 /* handler: what an access violation means is asked of the system, which takes as long as much of the rest: only once it
    is known that there is somebody to take it. */
-static bool lands_here(os_fault *fault, const mapfile_scope *landing) {
+static bool is_for(os_fault *fault, const mapfile_scope *scope) {
   const win_fault *asked = (const win_fault *)(const void *)fault;
-  if (asked->frame != NULL ? landing != asked->frame : landing->size == OS_SIZE_FRAMED)
+  if (asked->frame != NULL ? scope != asked->frame : scope->size == OS_SIZE_FRAMED)
     return false;
   return asked->record->ExceptionCode != EXCEPTION_ACCESS_VIOLATION ||
          is_bad_page(fault, asked->record->ExceptionInformation[0]);
@@ -83,7 +83,7 @@ static bool is_in_scope(void) {
 /* handler */
 mapfile_scope *win_take(const EXCEPTION_POINTERS *pointers, const mapfile_scope *frame, bool *resume) {
   const CONTEXT *context = pointers->ContextRecord;
-  win_fault asked = {{.can_land = lands_here}, pointers->ExceptionRecord, frame};
+  win_fault asked = {{.can_take = is_for}, pointers->ExceptionRecord, frame};
   DWORD error = GetLastError();
   mapfile_scope *scope = NULL;
   *resume = false;

@@ -202,7 +202,8 @@ static void install(void (*handler)(int, siginfo_t *, void *), int flags, struct
 #define CODE
 #endif
 /* One load whose place is known. */
-__asm__(".text\n" CODE ".balign 4\n.type signals_load, %function\nsignals_load:\n.globl signals_load_at\n"
+__asm__(".text\n" CODE
+        ".balign 4\n.globl signals_load\n.type signals_load, %function\nsignals_load:\n.globl signals_load_at\n"
         "signals_load_at:\n" LOAD "\n.globl signals_load_skip\nsignals_load_skip:\n" RETURN
         "\n.size signals_load, . - signals_load\n");
 unsigned signals_load(const void *at) __asm__("signals_load");

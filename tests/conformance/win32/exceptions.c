@@ -314,6 +314,24 @@ static void store_read_only(void *argument) {
   mapfile_try(file, &view, store_body, at, NULL);
 }
 
+/* So is a call into a view, also where reading there is made good. Not on 32 bits, where a system may allow it. */
+#if defined(_WIN64)
+static void call_filled(void *argument) {
+  mapfile *file = conf_open(conf_make("file", 3 * conf_page), 0);
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  mapfile_scope scope;
+  (void)argument;
+  conf_pin(file, 0, MAPFILE_TO_END, MAPFILE_ZERO_FILL, &view);
+  MAPFILE_SCOPE_INIT(&scope);
+  EXPECT_STATUS(mapfile_scope_begin(&scope, file, &view), MAPFILE_OK);
+  ((void (*)(void))(uintptr_t)conf_die_at((const char *)view.data + 77))();
+}
+
+static void range_called(void) {
+  conf_expect_kills(call_filled, NULL);
+}
+#endif
+
 static void range_nothing(void) {
   conf_expect_kills(touch_nothing, NULL);
   conf_expect_kills(touch_nothing_in_place, NULL);
@@ -842,6 +860,9 @@ static const conf_case table[] = {
     BOTH("fault-range", "to-previous", "Other handlers do not get what is theirs.", range_to_previous),
     BOTH("fault-range", "nothing", "A scope swallows faults that are no file's.", range_nothing),
     {"fault-range", "read-only", "A scope swallows stores into read-only views.", CONF_MAPPED, N, range_read_only},
+#if defined(_WIN64)
+    {"fault-range", "called", "A call into a view never ends where pages are filled.", CONF_ANY, N, range_called},
+#endif
     BOTH("fault-range", "other-kinds", "Exceptions of other kinds do not pass through scopes.", range_other_kinds),
     CONF_BOTH("fault-exact", "raised", "Errors that other code raises for a view are not recovered.", exact_raised),
     CONF_BOTH("fault-exact", "raw", "The fault record does not say what the system said.", exact_raw),
