@@ -417,8 +417,9 @@ stage_jump() {
   make_check
 }
 
-# With a library that takes this host for another; and marked for a processor that checks calls and returns; and, by gcc,
-# optimized at link time, which takes warnings of its own from code that it has put together.
+# With a library that takes this host for another. On the way, what other stages leave out: marks for a processor that
+# checks calls and returns, a jump to registers that the library saved, and gcc's optimization at link time, which takes
+# warnings of its own from code that it has put together.
 checked_calls() {
   [ "$(uname -m)" != x86_64 ] || echo -fcf-protection=full
 }
@@ -426,7 +427,7 @@ checked_calls() {
 stage_hooks() {
   local hook bad=0 promise
   build_in hooks CC="gcc -flto -Wno-maybe-uninitialized $(checked_calls)" AR=gcc-ar NM=gcc-nm RANLIB=gcc-ranlib \
-    --enable-test-hooks --disable-shared
+    --enable-test-hooks --disable-shared --with-recovery=jump
   make mapfile-conformance tests/unit/access
   for hook in small-host separate-cache fail-map=1+; do
     if (cd "$TMPDIR" && MAPFILE_TEST_HOOKS=$hook "$WORK/hooks/tests/unit/access"); then

@@ -1,5 +1,6 @@
 /*
- * exhaustion.c - what the library does when a process has next to nothing left: address space, maps, descriptors.
+ * exhaustion.c - what the library does when a process has next to nothing left, address space, maps or descriptors, or
+ * very many mapfiles.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -285,6 +286,65 @@ static void no_descriptors(void) {
   printf("PASS no descriptors\n");
 }
 
+/*
+ * A hundred thousand mapfiles
+ */
+
+/* The most that may be opened, raised where that is allowed. */
+static size_t most_descriptors(size_t wanted) {
+  struct rlimit limit;
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+  struct rlimit raised = {wanted, wanted};
+  if (limit.rlim_cur < wanted && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+    return wanted;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  return (size_t)limit.rlim_cur;
+}
+
+/* Each is pinned, with fewer maps than mapfiles; none fails that has a descriptor. */
+static void many_mapfiles(void) {
+  enum { SPARE = 100, MAPS = 1000 };
+  const size_t wanted = (size_t)default_count(100000);
+  const size_t most = most_descriptors(wanted + SPARE);
+  mapfile **files = calloc(wanted, sizeof(mapfile *));
+  mapfile_view view = MAPFILE_VIEW_INIT;
+  mapfile_statistics counts = MAPFILE_STATISTICS_INIT;
+  mapfile_limits limits = MAPFILE_LIMITS_INIT;
+  mapfile_status status = MAPFILE_OK;
+  size_t count = 0;
+  REQUIRE(files != NULL);
+  make_small_file();
+  limits.map_count = MAPS;
+  REQUIRE_STATUS(mapfile_set_limits(&limits), MAPFILE_OK);
+  while (count < wanted && (status = mapfile_open(path, NULL, &files[count])) == MAPFILE_OK)
+    count++;
+  if (status != MAPFILE_OK) {
+    REQUIRE(status == MAPFILE_LIMIT && mapfile_native_error() == EMFILE && count + SPARE >= most);
+    REQUIRE_STATUS(mapfile_close(files[--count]), MAPFILE_OK);
+  }
+  const size_t own = count;
+  /* Where there are not so many descriptors, the others share one. */
+  const int lent = open(path, O_RDONLY | O_CLOEXEC);
+  REQUIRE(lent >= 0);
+  while (count < wanted)
+    REQUIRE_STATUS(mapfile_open_handle(lent, NULL, &files[count++]), MAPFILE_OK);
+  for (size_t at = 0; at < 2 * count; at++) {
+    REQUIRE_STATUS(mapfile_pin(files[at % count], 80, 8, MAPFILE_LIVE, &view), MAPFILE_OK);
+    expect_words(&view);
+    REQUIRE_STATUS(mapfile_unpin(&view), MAPFILE_OK);
+  }
+  REQUIRE_STATUS(mapfile_stats(NULL, &counts), MAPFILE_OK);
+  REQUIRE(counts.open_files == count && counts.maps <= MAPS);
+  for (size_t at = 0; at < count; at++)
+    REQUIRE_STATUS(mapfile_close(files[at]), MAPFILE_OK);
+  REQUIRE_STATUS(mapfile_stats(NULL, &counts), MAPFILE_OK);
+  REQUIRE(counts.open_files == 0 && counts.maps == 0);
+  close(lent);
+  free(files);
+  printf("PASS many mapfiles (%zu, %zu of them with a descriptor of their own)\n", count, own);
+}
+
 static int run(void (*part)(void)) {
   int status = 0;
   fflush(stdout);
@@ -313,7 +373,7 @@ static void choose_folder(void) {
 int main(void) {
   choose_folder();
   snprintf(path, sizeof path, "%s/file", stress_folder);
-  int bad = run(far_file) + run(no_maps) + run(no_descriptors);
+  int bad = run(far_file) + run(no_maps) + run(no_descriptors) + run(many_mapfiles);
   remove_folder();
   return bad != 0;
 }
