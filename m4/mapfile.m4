@@ -112,6 +112,7 @@ AC_DEFUN([MF_CHECK_TLS_MODEL],
 AH_TEMPLATE([MF_TLS_MODEL], [The attribute of the thread-local variables that the fault handler reads.])
 AS_IF([test "$mf_cv_tls_model" = initial-exec],
   [AC_DEFINE([MF_TLS_MODEL], [__attribute__((tls_model("initial-exec")))])
+   AC_DEFINE([MF_TLS_INITIAL_EXEC], [1], [Define where that is the initial-exec model.])
    mf_tls_model="initial-exec"],
   [AC_DEFINE([MF_TLS_MODEL], [])
    mf_tls_model="the compiler's own model"])])

@@ -25,7 +25,7 @@
 #define MF_NOINLINE __attribute__((noinline, cold))
 /* Functions called so often that it shows how they lie in the cache lines of the code. */
 #define MF_HOT __attribute__((aligned(MF_CACHE_LINE)))
-/* Called by assembly alone, where link-time optimization does not look. */
+/* Named by assembly alone, where link-time optimization does not look. */
 #define MF_USED __attribute__((used))
 #else
 #define MF_UNLIKELY(condition) (condition)

@@ -24,6 +24,7 @@ typedef struct mf_thread {
   uint32_t depth; /* scopes entered */
   uint32_t ready; /* prepared for scopes */
   uintptr_t stack_low, stack_size;
+  uintptr_t quick_size; /* as stack_size; 0 where each scope must be entered with care */
   /* The innermost scopes, so that those below a frame that died can be found without reading dead memory. An address,
      with MF_ELSEWHERE where the scope does not lie on the thread's own stack. */
   uintptr_t ring[MF_RING];
@@ -53,6 +54,9 @@ typedef struct os_outcome {
  * os_land(scope)                         leave to a scope that runs in os_run or in MAPFILE_TRY; never returns
  * OS_SIZE_SAVED                          scope->size of a scope in place whose registers mapfile_scope_save saved,
  *                                        nobody else's
+ * os_follows_calls()                     does something follow this process's calls and returns?
+ * OS_HAS_TRY                             has the platform a mapfile_try of its own, for what is not left to
+ *                                        mf_try_with_care?
  * OS_FILLS_MAPS                          can os_fill_zeros put zeros into a live map?
  * OS_UNIFIED_CACHE                       do maps and the file calls show the same bytes at every moment?
  * OS_PARKING_CLOSES                      does an open handle keep others from the file, so that parking closes it?
@@ -228,6 +232,12 @@ mapfile_scope *mf_scope_take(os_fault *fault, bool *resume);
 /* Enter a scope in place whose registers have just been saved by mapfile_scope_save, which goes on here; 0. */
 int MAPFILE_SAVE_CALL mf_scope_enter_saved(mapfile_scope *scope, mapfile *file, const mapfile_view *view,
                                            mapfile_fault *fault);
+/* mapfile_try where anything has to be looked at or done that is not usual, and after a landing. */
+mapfile_status mf_try_with_care(mapfile *file, const mapfile_view *view, mapfile_body body, void *argument,
+                                mapfile_fault *fault);
+mapfile_status mf_finish_fault(const mapfile_fault *fault);
+/* The state of a usual scope, to be mixed with its address and the pointers in it. */
+enum { MF_SCOPE_ARMED = 0x6d617001 };
 /* Leave to the scope: never returns. In normal context, or in a handler where the platform allows it. */
 _Noreturn void MAPFILE_CALL mf_scope_land(void *scope);
 /* mapfile_handler_configure's flags. */

@@ -22,7 +22,7 @@
    overlaid in part. 0: not entered. */
 enum {
   SCOPE_IDLE = 0,
-  SCOPE_ARMED = 0x6d617001,
+  SCOPE_ARMED = MF_SCOPE_ARMED,
   SCOPE_FILLING = 0x6d617002,
   SCOPE_FAULTED = 0x6d617003,
   SCOPE_CLEANING = 0x6d617004 /* armed, and not jumped over: it has something to clean up */
@@ -102,6 +102,7 @@ static mapfile_status prepare_thread(mf_thread *thread) {
   /* Last: where the stack has a size, scopes are entered without another look. */
   thread->stack_low = low;
   thread->stack_size = high - low;
+  thread->quick_size = os_follows_calls() ? 0 : high - low;
   thread->ready = 1;
   return MAPFILE_OK;
 }
@@ -393,13 +394,6 @@ void MAPFILE_CALL mapfile_scope_leave(mapfile_scope *scope) {
   leave_with_care(scope);
 }
 
-/* What mapfile_scope_leave_quickly of the header does, for a scope that enter_quickly entered. */
-static inline void leave_outermost(void) {
-  atomic_signal_fence(memory_order_seq_cst);
-  os_thread()->depth = 0;
-  atomic_signal_fence(memory_order_seq_cst);
-}
-
 /* What the callback form does at its end beyond the scope itself, rarely. */
 static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile_status status) {
   const mapfile_view *view = scope->view;
@@ -410,15 +404,15 @@ static MF_NOINLINE mapfile_status finish_with_care(mapfile_scope *scope, mapfile
   return status == MAPFILE_OK ? after : status;
 }
 
-static MF_NOINLINE mapfile_status finish_fault(const mapfile_fault *fault) {
+MF_NOINLINE MF_USED mapfile_status mf_finish_fault(const mapfile_fault *fault) {
   mf_trace(MAPFILE_EVENT_FAULT, fault->file, fault->offset, fault->length, fault->status);
   return fault->status;
 }
 
 /* Not instrumented, as nothing that has a scope in its frame: AddressSanitizer could move the scope off the stack. */
-static MF_NOINLINE MF_UNINSTRUMENTED mapfile_status try_with_care(mapfile *file, const mapfile_view *view,
-                                                                  mapfile_body body, void *argument,
-                                                                  mapfile_fault *fault) {
+MF_NOINLINE MF_USED MF_UNINSTRUMENTED mapfile_status mf_try_with_care(mapfile *file, const mapfile_view *view,
+                                                                      mapfile_body body, void *argument,
+                                                                      mapfile_fault *fault) {
   mapfile_scope scope;
   mapfile_fault unwanted = MAPFILE_FAULT_INIT;
   if (body == NULL)
@@ -431,8 +425,17 @@ static MF_NOINLINE MF_UNINSTRUMENTED mapfile_status try_with_care(mapfile *file,
     return record_refusal(fault, status);
   os_outcome outcome = os_run(&scope, body, argument);
   if (outcome.landed != 0)
-    return finish_fault(fault);
+    return mf_finish_fault(fault);
   return finish_with_care(&scope, (mapfile_status)outcome.status);
+}
+
+#if !OS_HAS_TRY
+
+/* What mapfile_scope_leave_quickly of the header does, for a scope that enter_quickly entered. */
+static inline void leave_outermost(void) {
+  atomic_signal_fence(memory_order_seq_cst);
+  os_thread()->depth = 0;
+  atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* What is rare is done elsewhere, so that the usual case needs no memory but the scope's: it is stores that a scope
@@ -442,13 +445,15 @@ MF_HOT MF_UNINSTRUMENTED mapfile_status MAPFILE_CALL mapfile_try(mapfile *file, 
                                                                  mapfile_fault *fault) {
   mapfile_scope scope;
   if (MF_UNLIKELY(body == NULL || fault == NULL || !enter_quickly(&scope, file, view, fault, SIZE_UNSAVED)))
-    return try_with_care(file, view, body, argument, fault);
+    return mf_try_with_care(file, view, body, argument, fault);
   os_outcome outcome = os_run(&scope, body, argument);
   if (MF_UNLIKELY(outcome.landed != 0))
-    return finish_fault(scope.fault);
+    return mf_finish_fault(scope.fault);
   leave_outermost();
   return (mapfile_status)outcome.status;
 }
+
+#endif
 
 MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_view *view, mapfile_body body,
                                                 void *argument, mapfile_fault *fault, mapfile_scope **onward) {
@@ -462,7 +467,7 @@ MF_UNINSTRUMENTED mapfile_status mf_scope_clean(mapfile *file, const mapfile_vie
   os_outcome outcome = os_run(&scope, body, argument);
   if (outcome.landed != 0) {
     *onward = (mapfile_scope *)scope.internal[IN_ONWARD];
-    return *onward == NULL ? finish_fault(fault) : MAPFILE_UNKNOWN;
+    return *onward == NULL ? mf_finish_fault(fault) : MAPFILE_UNKNOWN;
   }
   return finish_with_care(&scope, (mapfile_status)outcome.status);
 }

@@ -11,7 +11,7 @@
 #endif
 
 /* Aligned so that what every scope touches of it is one piece of the processor's cache. */
-extern _Thread_local _Alignas(32) mf_thread mf_this_thread MF_TLS_MODEL;
+extern _Thread_local _Alignas(64) mf_thread mf_this_thread MF_TLS_MODEL;
 
 static inline mf_thread *os_thread(void) {
   return &mf_this_thread;
@@ -41,7 +41,7 @@ enum { OS_FILLS_MAPS = 1, OS_PARKING_CLOSES = 0 };
  * (mapfile.h says when), and under ThreadSanitizer, which follows calls and returns, it has to be setjmp: so the scope
  * says which it was.
  */
-enum { OS_SIZE_SAVED = 1, OS_SIZE_RUN = 2, OS_SIZE_SETJMP = sizeof(mapfile_scope) };
+enum { OS_SIZE_SAVED = 1, OS_SIZE_RUN = 2, OS_SIZE_TRY = 3, OS_SIZE_SETJMP = sizeof(mapfile_scope) };
 
 /* registers.c */
 os_outcome posix_run_setjmp(mapfile_scope *scope, mapfile_body body, void *argument);
@@ -55,9 +55,31 @@ void __tsan_func_entry(void *caller);
 os_outcome posix_run(mapfile_scope *scope, mapfile_body body, void *argument);
 #endif
 
+static inline bool os_follows_calls(void) {
+#if defined(MAPFILE_SAVES_REGISTERS) && !defined(MAPFILE_USE_SETJMP)
+  return __tsan_func_entry != NULL;
+#else
+  return true;
+#endif
+}
+
+/* Of a scope's registers on x86-64, the one that the stack pointer comes from: it points to below where it shall be. */
+enum { POSIX_AT_STACK = 6 };
+
+/* try.c */
+#if defined(MAPFILE_SAVES_REGISTERS) && !defined(MAPFILE_USE_SETJMP) && defined(__x86_64__) && \
+    defined(MF_TLS_INITIAL_EXEC)
+#define OS_HAS_TRY 1
+
+/* Where to go on in the scope, which is made ready for that. */
+uintptr_t posix_try_place(mapfile_scope *scope);
+#else
+#define OS_HAS_TRY 0
+#endif
+
 static inline os_outcome os_run(mapfile_scope *scope, mapfile_body body, void *argument) {
 #if defined(MAPFILE_SAVES_REGISTERS) && !defined(MAPFILE_USE_SETJMP)
-  if (__tsan_func_entry == NULL)
+  if (!os_follows_calls())
     return posix_run(scope, body, argument);
 #endif
   return posix_run_setjmp(scope, body, argument);

@@ -48,7 +48,7 @@ _Static_assert(offsetof(mapfile_scope, registers) == IN_SCOPE && offsetof(mapfil
 
 /* In a scope: six registers, the stack pointer, where to go on, the shadow stack's pointer. */
 _Static_assert(sizeof(mapfile_registers) >= 9 * sizeof(uintptr_t), "there is room for the registers");
-enum { AT_STACK = 6, AT_PLACE = 7 };
+enum { AT_STACK = POSIX_AT_STACK, AT_PLACE = 7 };
 
 /* What Intel calls CET: the processor looks where calls lead and returns go, in a process all of whose parts say that
    they know of it. Where it does not these instructions do nothing, and the shadow stack's pointer is 0. */
@@ -153,8 +153,12 @@ __asm__(".text\n"
         "	.cfi_endproc\n"
         "	.size posix_go_on, .-posix_go_on\n");
 
-static uintptr_t place_to_go_on(const mapfile_scope *scope) {
+static uintptr_t place_to_go_on(mapfile_scope *scope) {
   const uintptr_t *registers = (const uintptr_t *)scope->registers;
+#if OS_HAS_TRY
+  if (scope->size == OS_SIZE_TRY)
+    return posix_try_place(scope);
+#endif
   return scope->size == OS_SIZE_RUN ? *(const uintptr_t *)registers[AT_STACK] : registers[AT_PLACE];
 }
 
@@ -240,7 +244,7 @@ __asm__(".text\n"
         "	.cfi_endproc\n"
         "	.size posix_go_on, .-posix_go_on\n");
 
-static uintptr_t place_to_go_on(const mapfile_scope *scope) {
+static uintptr_t place_to_go_on(mapfile_scope *scope) {
   return ((const uintptr_t *)scope->registers)[AT_PLACE];
 }
 

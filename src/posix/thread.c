@@ -7,7 +7,7 @@
 #include "config.h"
 #endif
 
-#include "../os.h"
+#include "../internal.h"
 #include "cancel.h"
 #include "status.h"
 
@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-_Thread_local _Alignas(32) mf_thread mf_this_thread MF_TLS_MODEL;
+MF_USED _Thread_local _Alignas(64) mf_thread mf_this_thread MF_TLS_MODEL;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken; /* made at the start, and anew in a child */

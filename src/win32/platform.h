@@ -14,6 +14,8 @@
 #define MF_HAVE_TRY 1
 #endif
 
+#define OS_HAS_TRY 0
+
 enum { OS_FILLS_MAPS = 0, OS_UNIFIED_CACHE = 1, OS_PARKING_CLOSES = 1 };
 
 /* What Windows calls the thread environment block, and what is read of it: facts that debuggers and language runtimes
@@ -106,6 +108,10 @@ _Noreturn void win_land_framed(mapfile_scope *scope);
 
 /* A frame where the compiler has __try, or the assembler can describe one; else saved registers, which are gone back to
    by the vectored handler. */
+static inline bool os_follows_calls(void) {
+  return false;
+}
+
 static inline os_outcome os_run(mapfile_scope *scope, mapfile_body body, void *argument) {
 #if defined(MF_HAVE_TRY) || defined(_WIN64)
   mapfile_status status = MAPFILE_OK;
