@@ -10,8 +10,9 @@
 #define MF_TLS_MODEL
 #endif
 
-/* Aligned so that what every scope touches of it is one piece of the processor's cache. */
-extern _Thread_local _Alignas(64) mf_thread mf_this_thread MF_TLS_MODEL;
+/* Of no alignment of its own: a library that dlopen loads must not ask for more than the C library's record of a thread
+   has, which is not much everywhere. */
+extern _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
 static inline mf_thread *os_thread(void) {
   return &mf_this_thread;

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-MF_USED _Thread_local _Alignas(64) mf_thread mf_this_thread MF_TLS_MODEL;
+MF_USED _Thread_local mf_thread mf_this_thread MF_TLS_MODEL;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken; /* made at the start, and anew in a child */
