@@ -118,6 +118,35 @@ static const char *save_and_call(struct sample *sample) {
   return bodies[0] == sample->count ? NULL : "wrong number of bodies";
 }
 
+/* The least that could be called a scope: it is in a list, which is not even its thread's, and asks nothing. */
+static struct guard {
+  struct guard *outer;
+  uintptr_t registers[32];
+} * guards;
+
+__attribute__((noinline)) static void push_guard(struct guard *guard) {
+  guard->outer = guards;
+  guards = guard;
+}
+
+__attribute__((noinline)) static void pop_guard(const struct guard *guard) {
+  guards = guard->outer;
+}
+
+static const char *bare_guard(struct sample *sample) {
+  uint64_t bodies[1] = {0};
+  for (volatile uint64_t i = 0; i < sample->count; i++) {
+    struct guard guard;
+    push_guard(&guard);
+    if (bench_save(guard.registers) != 0) {
+      return "came back by a jump";
+    }
+    count_up(bodies);
+    pop_guard(&guard);
+  }
+  return bodies[0] == sample->count ? NULL : "wrong number of bodies";
+}
+
 void bench_scope(struct group *group) {
   group_begin(group, "scope", "ns", 1e9, "entering and leaving a scope in which nothing goes wrong");
   if (!bench_file_open(group, &here)) {
@@ -125,9 +154,11 @@ void bench_scope(struct group *group) {
   }
   int bare = group_add(group, "saving the registers", save_registers, NULL, SCOPES);
   int least = group_add(group, "saving the registers and an empty call", save_and_call, NULL, SCOPES);
+  int guard = group_add(group, "a list of saves, unchecked", bare_guard, NULL, SCOPES);
   int call = group_add(group, "mapfile_try over a view", try_by_call, NULL, SCOPES);
   int place = group_add(group, "MAPFILE_TRY over a view", try_in_place, NULL, SCOPES);
   group_compare(group, least, COMPARE_TIME, bare, 0);
+  group_compare(group, guard, COMPARE_TIME, bare, 0);
   group_compare(group, call, COMPARE_TIME, bare, 1.5);
   group_compare(group, place, COMPARE_TIME, bare, 1.5);
   group_measure(group);
